@@ -1,0 +1,25 @@
+"""One customer's forecasting model: find it, store it, load it, ask it. Knows no cloud and no container."""
+
+from fleetcast_engine.artifact import load, pack, unpack
+from fleetcast_engine.document import iso_time
+from fleetcast_engine.forecasting import Forecast, forecast
+from fleetcast_engine.model import FAMILIES, FittedModel, LoadedModel
+from fleetcast_engine.prophet_fit import warm_up
+from fleetcast_engine.series import Series
+from fleetcast_engine.tuning import TrainSettings, train
+
+__all__ = [
+    "FAMILIES",
+    "FittedModel",
+    "Forecast",
+    "LoadedModel",
+    "Series",
+    "TrainSettings",
+    "forecast",
+    "iso_time",
+    "load",
+    "pack",
+    "train",
+    "unpack",
+    "warm_up",
+]

@@ -1,0 +1,59 @@
+"""A trained model with everything that is known about it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fleetcast_engine.naive_model import NaiveModel
+from fleetcast_engine.prophet_model import ProphetModel
+from fleetcast_engine.timeline import Timeline
+
+PROPHET: Final = "prophet"
+PROPHET_CORRECTED: Final = "prophet_corrected"
+SEASONAL_NAIVE: Final = "seasonal_naive"
+FAMILIES: Final = (PROPHET, PROPHET_CORRECTED, SEASONAL_NAIVE)
+
+Parameters = ProphetModel | NaiveModel
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The backtest's verdict: mean absolute error of the model and of the naive, over `origins` cuts."""
+
+    mae: float
+    naive_mae: float
+    origins: int
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """One customer's model.
+
+    Attributes:
+        trained_at: seconds since 1970 in UTC, like every time here.
+        horizon: rows that the backtest forecast from each origin.
+        remark: what went wrong on the way to a usable model, for the ledger; not stored.
+    """
+
+    customer_id: str
+    run_id: str
+    family: str
+    parameters: Parameters
+    timeline: Timeline
+    training_start: int
+    trained_at: int
+    horizon: int
+    metrics: Metrics
+    nonnegative: bool
+    remark: str | None = None
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model read back from its artifact, ready to forecast.
+
+    Attributes:
+        size: bytes of memory that it takes.
+    """
+
+    model: FittedModel
+    size: int

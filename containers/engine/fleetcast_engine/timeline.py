@@ -1,0 +1,126 @@
+"""How a customer's rows are spaced, and how time goes on after the last of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+DAY = 86_400
+IRREGULAR = "irregular"
+MONTHLY = "monthly"
+# A clock change moves a local midnight by one hour of UTC; two leave room for odd time zones.
+_CLOCK_CHANGE = 2 * 3600
+# Rows that are not a whole number of steps after the row before; above this share the series is irregular.
+_STRAY_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """The nominal step of a frequency, how far a real step may be off, and its seasons, longest first."""
+
+    seconds: int
+    tolerance: int
+    seasons: tuple[int, ...]
+
+
+SPACINGS: Mapping[str, Spacing] = MappingProxyType(
+    {
+        "15min": Spacing(900, 60, (672, 96, 1)),
+        "30min": Spacing(1800, 60, (336, 48, 1)),
+        "hourly": Spacing(3600, 60, (168, 24, 1)),
+        "daily": Spacing(DAY, _CLOCK_CHANGE, (7, 1)),
+        "weekly": Spacing(7 * DAY, _CLOCK_CHANGE, (52, 1)),
+        MONTHLY: Spacing(int(30.4375 * DAY), int(2.5 * DAY) + _CLOCK_CHANGE, (12, 1)),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The frequency of a series and the moment after which it continues.
+
+    Attributes:
+        frequency: a key of SPACINGS, or "irregular".
+        seconds: the nominal step; the median one where the frequency is irregular.
+        end: the last row's timestamp, seconds since 1970 in UTC.
+        month_day: the day of the month that monthly rows fall on (31: always the last); 0 for the others.
+    """
+
+    frequency: str
+    seconds: int
+    end: int
+    month_day: int = 0
+
+    def future(self, count: int) -> Ints:
+        """Return the next `count` timestamps."""
+        steps = np.arange(1, count + 1, dtype=np.int64)
+        if self.frequency == MONTHLY:
+            return self._future_months(steps)
+        following: Ints = self.end + steps * self.seconds
+        return following
+
+    def steps_to(self, timestamps: Ints) -> Ints:
+        """Return how many steps each timestamp lies after the end: 0 is the end, negative is history."""
+        if self.frequency == MONTHLY:
+            return _months(timestamps) - int(_months(np.array([self.end], np.int64))[0])
+        return np.rint((timestamps - self.end) / self.seconds).astype(np.int64)
+
+    def season(self, first: int) -> int:
+        """Return the longest season that fits twice between `first` and the end."""
+        if self.frequency == IRREGULAR:
+            return 1
+        steps = 1 - int(self.steps_to(np.array([first], np.int64))[0])
+        return next(s for s in SPACINGS[self.frequency].seasons if s == 1 or steps >= 2 * s)
+
+    def _future_months(self, steps: Ints) -> Ints:
+        end = np.datetime64(self.end, "s")
+        months = end.astype("datetime64[M]") + steps
+        days = np.minimum(self.month_day, _days_in(months))
+        midnights = months.astype("datetime64[D]") + (days - 1)
+        following: Ints = midnights.astype("datetime64[s]").astype(np.int64) + self.end % DAY
+        return following
+
+
+def find_timeline(timestamps: Ints) -> Timeline:
+    """Return the timeline of sorted timestamps; gaps do not disturb it, since it goes by the usual step."""
+    end = int(timestamps[-1])
+    steps = np.diff(timestamps)
+    if len(steps) == 0:
+        return Timeline(IRREGULAR, DAY, end)
+    usual = int(np.median(steps))
+    counts = {name: int(np.count_nonzero(_is_step(steps, s))) for name, s in SPACINGS.items()}
+    name = max(counts, key=lambda frequency: counts[frequency])
+    if counts[name] and _stray_share(steps, SPACINGS[name]) <= _STRAY_SHARE:
+        return Timeline(name, SPACINGS[name].seconds, end, _month_day(timestamps) if name == MONTHLY else 0)
+    return Timeline(IRREGULAR, max(usual, 1), end)
+
+
+def _is_step(steps: Ints, spacing: Spacing) -> npt.NDArray[np.bool_]:
+    return np.abs(steps - spacing.seconds) <= spacing.tolerance
+
+
+def _stray_share(steps: Ints, spacing: Spacing) -> float:
+    whole = np.maximum(np.rint(steps / spacing.seconds), 1)
+    return float(np.mean(np.abs(steps - whole * spacing.seconds) > spacing.tolerance))
+
+
+def _months(timestamps: Ints) -> Ints:
+    return timestamps.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+
+
+def _days_in(months: npt.NDArray[np.datetime64]) -> Ints:
+    days: Ints = ((months + 1).astype("datetime64[D]") - months.astype("datetime64[D]")).astype(np.int64)
+    return days
+
+
+def _month_day(timestamps: Ints) -> int:
+    # February hides which day the rows fall on: where the last row ends its month, ask the year before it.
+    recent = timestamps[-12:].astype("datetime64[s]").astype("datetime64[D]")
+    months = recent.astype("datetime64[M]")
+    days = (recent - months.astype("datetime64[D]")).astype(np.int64) + 1
+    return int(days.max() if days[-1] == _days_in(months)[-1] else days[-1])

@@ -1,0 +1,106 @@
+"""From raw columns to rows that can be used, with whatever is wrong with each row marked, not yet judged."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fleetcast.domain.names import MAX_CUSTOMER_ID
+from fleetcast_processing.timestamps import Int64, read_timestamps
+
+Int32 = npt.NDArray[np.int32]
+Float64 = npt.NDArray[np.float64]
+
+LARGEST_VALUE = 1e15
+"""Beyond it a reading is an error of the meter, not consumption."""
+
+_EMPTY, _TOO_LONG, _CONTROL_CHARACTER = 1, 2, 3
+STRAY_REASONS = {_EMPTY: "empty", _TOO_LONG: "too_long", _CONTROL_CHARACTER: "control_character"}
+
+_SLICE_ROWS = 4096
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows in reading order."""
+
+    customers: pa.Array
+    """Distinct ids; `codes` points into it."""
+    codes: Int32
+    instants: Int64
+    """Microseconds since 1970 in UTC, or timestamps.BAD."""
+    repeats: Int64
+    values: Float64
+    """NaN where the cell holds no usable number."""
+
+
+def to_rows(table: pa.Table, zone: str) -> tuple[Rows, Counter[str]]:
+    """Read a table of customer, timestamp, value; also count the rows that belong to no customer, and why."""
+    encoded = pc.dictionary_encode(table.column("customer").combine_chunks())
+    # Index -1, a missing cell, picks the last element.
+    verdicts = np.append(_judge_ids(encoded.dictionary), _EMPTY)
+    codes: Int32 = encoded.indices.fill_null(-1).to_numpy()
+    when = read_timestamps(table.column("timestamp").combine_chunks(), zone)
+    rows = Rows(encoded.dictionary, codes, when.utc, when.repeat, read_values(table.column("value")))
+    if not verdicts[:-1].any() and codes.min(initial=0) >= 0:
+        return rows, Counter()
+    return _without_strays(rows, verdicts)
+
+
+def _judge_ids(ids: pa.Array) -> npt.NDArray[np.uint8]:
+    # The same rule as fleetcast.domain.names.check_customer_id, for a whole column.
+    verdicts = np.zeros(len(ids), dtype=np.uint8)
+    lengths = pc.utf8_length(ids).to_numpy()
+    verdicts[pc.match_substring_regex(ids, r"[\x00-\x1f]").to_numpy(zero_copy_only=False)] = (
+        _CONTROL_CHARACTER
+    )
+    verdicts[lengths > MAX_CUSTOMER_ID] = _TOO_LONG
+    verdicts[lengths == 0] = _EMPTY
+    return verdicts
+
+
+def _without_strays(rows: Rows, verdicts: npt.NDArray[np.uint8]) -> tuple[Rows, Counter[str]]:
+    by_row = verdicts[rows.codes]
+    counts = np.bincount(by_row, minlength=len(STRAY_REASONS) + 1)
+    strays = Counter({reason: int(counts[verdict]) for verdict, reason in STRAY_REASONS.items()})
+    legal, kept = verdicts[:-1] == 0, by_row == 0
+    renumbered = (np.cumsum(legal) - 1).astype(np.int32)
+    return Rows(
+        customers=rows.customers.filter(pa.array(legal)),
+        codes=renumbered[rows.codes[kept]],
+        instants=rows.instants[kept],
+        repeats=rows.repeats[kept],
+        values=rows.values[kept],
+    ), strays
+
+
+def read_values(column: pa.ChunkedArray) -> Float64:
+    """Return floats; NaN for cells that are empty, not a number, infinite or beyond LARGEST_VALUE."""
+    values: Float64 = np.array(_as_floats(column).fill_null(np.nan).to_numpy())
+    with np.errstate(invalid="ignore"):
+        values[~(np.abs(values) <= LARGEST_VALUE)] = np.nan
+    return values
+
+
+def _as_floats(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not pa.types.is_string(column.type):
+        return column.cast(pa.float64(), safe=False)
+    try:
+        return column.cast(pa.float64())
+    except pa.ArrowInvalid:
+        # One cell that is no number makes Arrow refuse them all: look closely, but only near such cells.
+        starts = range(0, len(column), _SLICE_ROWS)
+        return pa.chunked_array([_careful_floats(column.slice(start, _SLICE_ROWS)) for start in starts])
+
+
+def _careful_floats(column: pa.ChunkedArray) -> pa.Array:
+    try:
+        return column.cast(pa.float64()).combine_chunks()
+    except pa.ArrowInvalid:
+        trimmed = pc.utf8_trim_whitespace(column)
+        numbers = pc.if_else(pc.match_substring_regex(trimmed, _NUMBER), trimmed, None)
+        return numbers.cast(pa.float64()).combine_chunks()

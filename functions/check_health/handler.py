@@ -1,0 +1,31 @@
+"""GET /health: whether forecasts can be answered, and whether a run is at work."""
+
+import os
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from fleetcast.adapters.endpoint import describe_endpoint
+from fleetcast.adapters.http import api_handler
+from fleetcast.adapters.run_table import RunTable
+from fleetcast.errors import PlatformError
+from fleetcast.settings import CheckHealthSettings
+
+logger, tracer = Logger(), Tracer()
+settings = cache(lambda: CheckHealthSettings.from_environ(os.environ))
+
+
+@tracer.capture_lambda_handler
+@logger.inject_lambda_context
+@api_handler
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    current = describe_endpoint(settings().endpoint_name)
+    # An endpoint that is being updated goes on serving.
+    if current is None or current.status not in ("InService", "Updating", "SystemUpdating", "RollingBack"):
+        raise PlatformError(
+            f"endpoint {settings().endpoint_name} is {current.status if current else 'absent'}"
+        )
+    lock = RunTable(settings().run_table).latest()
+    return {"status": "ok", "endpoint": current.status, "run_in_progress": lock["holder"] if lock else None}

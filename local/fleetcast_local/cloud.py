@@ -1,0 +1,125 @@
+"""Puts the local cloud together in one process: MiniStack, the executions' engine and our own services."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import time
+from typing import Any
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from ministack import app as ministack
+from ministack.core import lambda_runtime
+
+from fleetcast_local import events, functions, mail, schedules
+from fleetcast_local.asl import executions
+from fleetcast_local.layout import HOST, Layout
+from fleetcast_local.lifecycle import HEALTH_PATH
+from fleetcast_local.mounts import Services
+from fleetcast_local.persistence import StateKeeper
+
+logger = logging.getLogger("fleetcast.cloud")
+
+_LISTEN_TRIES = 500
+_LISTEN_PAUSE = 0.02
+
+
+def run(layout: Layout, port: int) -> None:
+    """Serve until SIGTERM or SIGINT, then end every child."""
+    quiet_libraries()
+    asyncio.run(Cloud(layout, port).serve())
+
+
+def quiet_libraries() -> None:
+    logging.getLogger().setLevel(logging.WARNING)
+    # A task that fails as its workflow expects is an error to moto, and its log line is a page long.
+    logging.getLogger("moto").setLevel(logging.CRITICAL)
+    logging.getLogger("fleetcast").setLevel(logging.INFO)
+    logging.getLogger("fleetcast_local").setLevel(logging.INFO)
+
+
+def _wait_until_listening(port: int) -> None:
+    # Our services read buckets while they start, through the same port as everybody.
+    for _ in range(_LISTEN_TRIES):
+        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+            return
+        time.sleep(_LISTEN_PAUSE)
+
+
+class Cloud:
+    """One project's local cloud, for as long as its process lives."""
+
+    def __init__(self, layout: Layout, port: int) -> None:
+        self._layout = layout
+        self._port = port
+        self._keeper = StateKeeper()
+        self._services = Services(layout)
+        self._ready = False
+        # MiniStack would otherwise sweep up the containers of any other MiniStack on the user's Docker.
+        ministack._docker_socket_present = lambda: False  # noqa: SLF001
+        functions.install(layout.functions)
+        mail.install(layout.inbox)
+        events.install()
+        schedules.install()
+        executions.install(self._keeper)
+        self._services.mount()
+
+    async def serve(self) -> None:
+        stop = asyncio.Event()
+        for kind in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(kind, self._begin_to_stop, stop)
+        starting = asyncio.create_task(self._finish_start())
+        try:
+            await serve(self._application, self._server_settings(), shutdown_trigger=stop.wait)
+        finally:
+            starting.cancel()
+            await asyncio.to_thread(self._end_children)
+
+    def _server_settings(self) -> Config:
+        config = Config()
+        config.bind = [f"{HOST}:{self._port}"]
+        config.keep_alive_timeout = 75
+        config.graceful_timeout = 1
+        config.loglevel = "WARNING"
+        return config
+
+    def _begin_to_stop(self, stop: asyncio.Event) -> None:
+        # From here on an execution that fails because its jobs are taken away is not recorded as failed.
+        executions.freeze()
+        self._keeper.stop()
+        stop.set()
+
+    async def _finish_start(self) -> None:
+        while ministack._MAIN_LOOP is None:  # noqa: SLF001
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(self._after_restore)
+
+    def _after_restore(self) -> None:
+        _wait_until_listening(self._port)
+        self._keeper.start()
+        self._services.start()
+        executions.announce_aborted()
+        self._ready = True
+        logger.info("ready on port %d", self._port)
+
+    def _end_children(self) -> None:
+        self._services.stop()
+        lambda_runtime.reset()
+
+    async def _application(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"] == HEALTH_PATH:
+            await self._answer_health(send)
+        else:
+            await ministack.app(scope, receive, send)
+
+    async def _answer_health(self, send: Any) -> None:
+        body = json.dumps(
+            {"cloud": self._layout.identity if self._ready else None, "pid": os.getpid()}
+        ).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,76 @@
+"""EventBridge events that AWS emits by itself and MiniStack does not."""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from ministack.services import eventbridge, ssm
+
+logger = logging.getLogger("fleetcast.events")
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def install() -> None:
+    """Report changes of SSM parameters on the default bus, as AWS does."""
+    ssm._put_parameter = _reporting_put(ssm._put_parameter)  # noqa: SLF001
+    ssm._delete_parameter = _reporting_delete(ssm._delete_parameter, _single_name)  # noqa: SLF001
+    ssm._delete_parameters = _reporting_delete(ssm._delete_parameters, _many_names)  # noqa: SLF001
+
+
+def emit(source: str, detail_type: str, detail: dict[str, Any], resources: list[str]) -> None:
+    """Put one event of an AWS service on the default bus; a failure is logged and never fails the cause."""
+    entry = {
+        "Source": source,
+        "DetailType": detail_type,
+        "Detail": json.dumps(detail),
+        "Resources": resources,
+    }
+    try:
+        eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)  # noqa: SLF001
+    except Exception:
+        logger.exception("the event %s of %s was not delivered", detail_type, resources)
+
+
+def _reporting_put(put: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:
+    def put_and_report(request: dict[str, Any]) -> Answer:
+        answer = put(request)
+        if answer[0] == 200:
+            parameter = ssm._parameters[request["Name"]]  # noqa: SLF001
+            _report("Create" if parameter["Version"] == 1 else "Update", parameter)
+        return answer
+
+    return put_and_report
+
+
+def _reporting_delete(
+    delete: Callable[[dict[str, Any]], Answer], names: Callable[[dict[str, Any]], list[str]]
+) -> Callable[[dict[str, Any]], Answer]:
+    def delete_and_report(request: dict[str, Any]) -> Answer:
+        known = [ssm._lookup_parameter(name)[1] for name in names(request)]  # noqa: SLF001
+        answer = delete(request)
+        if answer[0] == 200:
+            for parameter in filter(None, known):
+                _report("Delete", parameter)
+        return answer
+
+    return delete_and_report
+
+
+def _single_name(request: dict[str, Any]) -> list[str]:
+    return [request["Name"]]
+
+
+def _many_names(request: dict[str, Any]) -> list[str]:
+    return list(request["Names"])
+
+
+def _report(operation: str, parameter: dict[str, Any]) -> None:
+    detail = {
+        "operation": operation,
+        "name": parameter["Name"],
+        "type": parameter["Type"],
+        "description": parameter.get("Description", ""),
+    }
+    emit("aws.ssm", "Parameter Store Change", detail, [parameter["ARN"]])

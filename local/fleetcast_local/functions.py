@@ -1,0 +1,271 @@
+"""Runs Lambda functions as Lambda does: a clean environment, layers, real timeouts, errors that keep their names.
+
+MiniStack goes on keeping the functions and the pool of warm workers; only the worker itself is replaced.
+"""
+
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import queue
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
+
+from fleetcast_local import processes
+from fleetcast_local.guard import local_settings
+
+logger = logging.getLogger("fleetcast.functions")
+
+_WORKER = Path(__file__).with_name("function_worker.py")
+# What Lambda's Python runtime itself brings; everything else must come from the function or its layers.
+_RUNTIME_LIBRARIES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
+# AWS allows ten seconds; an import on a busy laptop needs more than on AWS.
+_INIT_SECONDS = 30.0
+_LOG_SECONDS = 0.25
+_UNUSED_SECONDS = 14 * 24 * 3600
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", processes.MARK)
+_DEFAULT_TIMEOUT = 3
+
+
+def install(store: Path) -> None:
+    """Make MiniStack run Python functions through PythonWorker, unpacked below the given folder."""
+    _forget_unused(store)
+    PythonWorker.store = store
+    lambda_runtime._worker_class_for = _worker_class  # noqa: SLF001
+    lambda_svc._execute_function_warm = invoke  # noqa: SLF001
+
+
+def invoke(function: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+    """Run one invocation on a warm worker, or a new one, and answer in MiniStack's terms."""
+    config = function.get("config") or function
+    worker, _ = lambda_svc.acquire_worker(
+        config["FunctionName"], config, function["code_zip"], qualifier=config.get("Version", "$LATEST")
+    )
+    lambda_svc._ensure_reaper_thread()  # noqa: SLF001
+    try:
+        answer: dict[str, Any] = worker.run(event, request_id)
+        return answer
+    finally:
+        lambda_svc.release_worker(worker)
+
+
+class InvocationFailed(Exception):
+    """The function's process could not answer; `error` is what Lambda would report."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.error = {"errorType": kind, "errorMessage": message}
+
+
+class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]  # MiniStack ships no types
+    """One execution environment: a process that has loaded the handler and serves one call at a time."""
+
+    store: Path
+
+    def run(self, event: Any, request_id: str) -> dict[str, Any]:
+        with self._lock:
+            try:
+                if self._proc is None or self._proc.poll() is not None:
+                    self._spawn()
+                answer = self._call(event, request_id)
+            except InvocationFailed as failure:
+                self._stop()
+                log = "\n".join([*self._log_lines(None), failure.error["errorMessage"]])
+                return {"body": failure.error, "error": True, "log": log}
+        return answer
+
+    def _call(self, event: Any, request_id: str) -> dict[str, Any]:
+        timeout = float(self.config.get("Timeout", _DEFAULT_TIMEOUT))
+        trace = lambda_svc._xray_trace_id_for_invocation(self.config)  # noqa: SLF001
+        end_of_log = f"\x00{request_id}"
+        call = {
+            "event": event,
+            "request_id": request_id,
+            "arn": self.config["FunctionArn"],
+            "timeout": timeout,
+            "end_of_log": end_of_log,
+            "environment": {"_X_AMZN_TRACE_ID": trace} if trace else {},
+        }
+        outcome = self._exchange(call, timeout, request_id)
+        log = self._log_lines(end_of_log)
+        if "error" not in outcome:
+            return {"body": outcome["result"], "log": "\n".join(log)}
+        error = {**outcome["error"], "requestId": request_id}
+        return {"body": error, "error": True, "log": "\n".join([*log, *_as_log(error)])}
+
+    def _spawn(self) -> None:
+        replies, replies_end = os.pipe()
+        code, layers = self._folders()
+        self._proc = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_WORKER), str(replies_end)],
+            cwd=code,
+            env=self._environment(code),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            pass_fds=(replies_end,),
+        )
+        os.close(replies_end)
+        # Base class's names: its pool reads and ends the process through them.
+        self._proc.stderr = self._proc.stdout
+        self._replies = os.fdopen(replies, "rb")
+        self._stderr_queue = queue.Queue()
+        lambda_runtime.threading.Thread(target=self._read_stderr, daemon=True).start()
+        start = {"paths": [str(path) for path in (code, *layers)], "handler": self.config["Handler"]}
+        outcome = self._exchange(start, _INIT_SECONDS, "init")
+        if "error" in outcome:
+            raise InvocationFailed(outcome["error"]["errorType"], outcome["error"]["errorMessage"])
+
+    def _exchange(self, message: dict[str, Any], timeout: float, request_id: str) -> dict[str, Any]:
+        try:
+            self._proc.stdin.write(json.dumps(message) + "\n")
+            self._proc.stdin.flush()
+        except OSError as error:
+            raise self._exited(request_id) from error
+        line = _read_line(self._replies, timeout)
+        if line is None:
+            raise InvocationFailed(
+                "Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds"
+            )
+        if not line:
+            raise self._exited(request_id)
+        outcome: dict[str, Any] = json.loads(line)
+        return outcome
+
+    def _exited(self, request_id: str) -> InvocationFailed:
+        code = self._proc.wait(timeout=5)
+        how = f"exit status {code}" if code >= 0 else f"signal: {-code}"
+        return InvocationFailed(
+            "Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited with error: {how}"
+        )
+
+    def _stop(self) -> None:
+        process, self._proc = self._proc, None
+        if process is not None:
+            process.kill()
+            process.wait(timeout=5)
+            process.stdin.close()
+            self._replies.close()
+
+    def _log_lines(self, end: str | None) -> list[str]:
+        lines: list[str] = []
+        deadline = time.monotonic() + _LOG_SECONDS
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                line = self._stderr_queue.get(timeout=left)
+            except queue.Empty:
+                break
+            if line == end:
+                break
+            lines.append(line)
+        return lines
+
+    def _folders(self) -> tuple[Path, list[Path]]:
+        code = unpack(self.store, self.code_zip)
+        layers: list[Path] = []
+        # A later layer is unpacked over an earlier one on Lambda, so it comes first on the path here.
+        for layer in reversed(self.config.get("Layers") or []):
+            package = lambda_svc._resolve_layer_zip(layer)  # noqa: SLF001
+            if package:
+                folder = unpack(self.store, package) / "python"
+                layers += [folder, *folder.glob("lib/python3.*/site-packages")]
+        return code, [*layers, runtime_libraries(self.store)]
+
+    def _environment(self, code: Path) -> dict[str, str]:
+        config = self.config
+        name = config["FunctionName"]
+        return {
+            **{key: os.environ[key] for key in _INHERITED if key in os.environ},
+            **(config.get("Environment") or {}).get("Variables", {}),
+            **local_settings(os.environ["AWS_ENDPOINT_URL"]),
+            "TZ": ":UTC",
+            "LAMBDA_TASK_ROOT": str(code),
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{config.get('Runtime', 'python3.11')}",
+            "AWS_LAMBDA_FUNCTION_NAME": name,
+            "AWS_LAMBDA_FUNCTION_VERSION": config.get("Version", "$LATEST"),
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.get("MemorySize", 128)),
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": lambda_svc.new_uuid(),
+            # No X-Ray daemon listens here.
+            "POWERTOOLS_TRACE_DISABLED": "true",
+            "AWS_XRAY_SDK_ENABLED": "false",
+        }
+
+
+def _worker_class(config: dict[str, Any]) -> type:
+    if str(config.get("Runtime", "")).startswith("python"):
+        return PythonWorker
+    raise ValueError(f"the local cloud runs Python functions only, not {config.get('Runtime')}")
+
+
+def _read_line(stream: Any, timeout: float) -> bytes | None:
+    """Return the next line, an empty one at the end of the stream, or None when the time is over."""
+    poll = select.poll()
+    poll.register(stream, select.POLLIN)
+    deadline = time.monotonic() + timeout
+    line = b""
+    while not line.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000):
+            return None
+        part = os.read(stream.fileno(), 1 << 20)
+        if not part:
+            return b""
+        line += part
+    return line
+
+
+def _as_log(error: dict[str, Any]) -> list[str]:
+    return [f"[ERROR] {error['errorType']}: {error['errorMessage']}", "Traceback (most recent call last):", *[
+        line.rstrip("\n") for line in error.get("stackTrace", [])
+    ]]
+
+
+def unpack(store: Path, package: bytes) -> Path:
+    """Return the folder that holds a package's files, named by their content: unpacked once, shared by workers."""
+    folder = store / hashlib.sha256(package).hexdigest()[:32]
+    if not folder.exists():
+        draft = Path(tempfile.mkdtemp(dir=store, prefix=".unpacking-"))
+        with zipfile.ZipFile(BytesIO(package)) as archive:
+            archive.extractall(draft)
+        try:
+            draft.rename(folder)
+        except OSError:  # another worker was faster
+            shutil.rmtree(draft)
+    os.utime(folder)
+    return folder
+
+
+def runtime_libraries(store: Path) -> Path:
+    """Return a folder that holds only the libraries Lambda's Python brings, linked to the installed ones."""
+    folder = store / "runtime"
+    folder.mkdir(exist_ok=True)
+    for name in _RUNTIME_LIBRARIES:
+        spec = importlib.util.find_spec(name)
+        if spec and spec.origin:
+            origin = Path(spec.origin)
+            source = origin.parent if spec.submodule_search_locations else origin
+            link = folder / source.name
+            if not link.exists():
+                link.unlink(missing_ok=True)
+                link.symlink_to(source)
+    return folder
+
+
+def _forget_unused(store: Path) -> None:
+    for folder in store.iterdir():
+        if folder.name != "runtime" and time.time() - folder.stat().st_mtime > _UNUSED_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)

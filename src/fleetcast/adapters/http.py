@@ -1,0 +1,63 @@
+"""From errors to HTTP, in one place: every handler behind the API answers through here."""
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from aws_lambda_powertools import Logger
+
+from fleetcast.domain.names import check_customer_id
+from fleetcast.errors import DataError, PlatformError, RequestError, UnknownCustomer
+
+logger = Logger(child=True)
+Handler = Callable[[dict[str, Any], Any], Any]
+
+RETRY_AFTER_SECONDS = 5
+
+
+def api_handler(handler: Handler) -> Handler:
+    """Turn a handler that returns a document and raises our errors into one that API Gateway understands."""
+
+    @functools.wraps(handler)
+    def answer(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        try:
+            return response(200, handler(event, context))
+        except UnknownCustomer as error:
+            return _problem(404, "unknown_customer", str(error), "customer_id")
+        except RequestError as error:
+            return _problem(400, "bad_request", str(error), error.field)
+        except PlatformError as error:
+            logger.warning("Not ready", exc_info=error)
+            return _problem(503, "not_ready", "the model is not ready; try again in a moment", None)
+        except DataError:
+            logger.exception("A model cannot answer")
+            return _problem(
+                502, "model_failed", _seen(context, "the customer's model could not answer"), None
+            )
+        except Exception:
+            logger.exception("Unexpected error")
+            return _problem(500, "internal_error", _seen(context, "an unexpected error occurred"), None)
+
+    return answer
+
+
+def customer_in_path(event: dict[str, Any]) -> str:
+    """Return the customer that the path names; API Gateway hands path parameters over percent-encoded or decoded."""
+    return check_customer_id(unquote((event.get("pathParameters") or {}).get("customer_id") or ""))
+
+
+def _seen(context: Any, sentence: str) -> str:
+    return f"{sentence}; it is logged under request id {context.aws_request_id}"
+
+
+def _problem(status: int, code: str, message: str, field: str | None) -> dict[str, Any]:
+    return response(status, {"error": {"code": code, "message": message, "field": field}})
+
+
+def response(status: int, document: Any) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json"}
+    if status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return {"statusCode": status, "headers": headers, "body": json.dumps(document, ensure_ascii=False)}

@@ -1,0 +1,165 @@
+"""The run table in DynamoDB: the lock that keeps runs apart, and one item per run."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from fleetcast.adapters.clients import client
+from fleetcast.adapters.items import from_item, to_item, to_value
+from fleetcast.domain.triggers import Trigger
+from fleetcast.errors import RunInProgress
+
+LOCK = "lock"
+_EVENT_MEMORY_SECONDS = 7 * 24 * 3600  # EventBridge delivers again for a day at most
+Outcome = Literal["acquired", "duplicate", "joined", "queued"]
+
+
+class RunTable:
+    """The lock item holds the running execution; `phase` is `collecting` until the run starts to read data.
+
+    While it collects, new data joins it for nothing and a run asked for by hand takes its place.
+    """
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+
+    def acquire(self, run_id: str, execution_arn: str, trigger: Trigger) -> tuple[Outcome, str]:
+        """Take the lock for an execution, or say why it need not run.
+
+        Returns:
+            The outcome, and the id of the run that holds the lock now.
+
+        Raises:
+            RunInProgress: a person asked, and another run is at work.
+        """
+        if trigger.event_id and not self._is_first_delivery(trigger.event_id, execution_arn):
+            return "duplicate", ""
+        for _ in range(10):  # each turn loses a race against another execution; ten in a row do not happen
+            lock = self._lock()
+            if lock is None or lock["execution_arn"] == execution_arn:
+                holder = lock["holder"] if lock else run_id
+                if self._take(holder, execution_arn, None):
+                    return "acquired", holder
+            elif lock["phase"] == "collecting" and trigger.settles:
+                return "joined", lock["holder"]
+            elif lock["phase"] == "collecting":
+                if self._take(run_id, execution_arn, lock):
+                    return "acquired", run_id
+            elif not _is_running(lock["execution_arn"]):
+                if self._take(run_id, execution_arn, lock):
+                    # Its end went unseen, perhaps because the rule that reports it failed: say so in its record.
+                    self._finish(lock["holder"], {"status": "ABORTED", "ended_at": _now()})
+                    return "acquired", run_id
+            elif not trigger.may_queue:
+                raise RunInProgress(
+                    f"run {lock['holder']} is in progress since {lock['since']}; wait for it, or stop its execution"
+                    f" {lock['execution_arn']}"
+                )
+            elif self._queue(lock):
+                return "queued", lock["holder"]
+        raise RunInProgress("the run lock changed hands ten times while it was asked for; try again")
+
+    def close(self, execution_arn: str, status: str, facts: dict[str, Any]) -> tuple[str | None, bool]:
+        """Write how a run ended and release its lock; nothing changes when that already happened.
+
+        Returns:
+            The run's id (None when this execution holds no lock), and whether another run was asked for meanwhile.
+        """
+        lock = self._lock()
+        if lock is None or lock["execution_arn"] != execution_arn:
+            return None, False
+        self._finish(lock["holder"], {"status": status, "ended_at": _now(), **facts})
+        released = client("dynamodb").delete_item(
+            TableName=self._table,
+            Key=_key(LOCK),
+            ConditionExpression="execution_arn = :mine",
+            ExpressionAttributeValues={":mine": {"S": execution_arn}},
+            ReturnValues="ALL_OLD",
+        )
+        return lock["holder"], bool(from_item(released["Attributes"]).get("again"))
+
+    def latest(self) -> dict[str, Any] | None:
+        """Return the run that holds the lock, if any."""
+        return self._lock()
+
+    def _finish(self, run_id: str, facts: dict[str, Any]) -> None:
+        client("dynamodb").update_item(
+            TableName=self._table,
+            Key=_key(run_id),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in facts),
+            ExpressionAttributeNames={f"#{name}": name for name in facts},
+            ExpressionAttributeValues={f":{name}": to_value(value) for name, value in facts.items()},
+        )
+
+    def _lock(self) -> dict[str, Any] | None:
+        answer = client("dynamodb").get_item(TableName=self._table, Key=_key(LOCK), ConsistentRead=True)
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def _is_first_delivery(self, event_id: str, execution_arn: str) -> bool:
+        item = {"run_id": f"event#{event_id}", "execution_arn": execution_arn}
+        return self._put_if(
+            {**item, "expires_at": int(time.time()) + _EVENT_MEMORY_SECONDS},
+            "attribute_not_exists(run_id) OR execution_arn = :mine",
+            {":mine": execution_arn},
+        )
+
+    def _take(self, holder: str, execution_arn: str, former: dict[str, Any] | None) -> bool:
+        item = {"run_id": LOCK, "holder": holder, "execution_arn": execution_arn}
+        expected = former["execution_arn"] if former else execution_arn
+        guard = "execution_arn = :expected" + (" AND phase = :phase" if former else "")
+        values = {":expected": expected, **({":phase": former["phase"]} if former else {})}
+        return self._put_if(
+            {**item, "phase": "collecting", "again": False, "since": _now()},
+            guard if former else f"attribute_not_exists(run_id) OR {guard}",
+            values,
+        )
+
+    def _queue(self, lock: dict[str, Any]) -> bool:
+        try:
+            client("dynamodb").update_item(
+                TableName=self._table,
+                Key=_key(LOCK),
+                UpdateExpression="SET again = :yes",
+                ConditionExpression="execution_arn = :holder",
+                ExpressionAttributeValues={":yes": {"BOOL": True}, ":holder": {"S": lock["execution_arn"]}},
+            )
+        except ClientError as error:
+            return _refused(error)
+        return True
+
+    def _put_if(self, item: dict[str, Any], condition: str, values: dict[str, str]) -> bool:
+        try:
+            client("dynamodb").put_item(
+                TableName=self._table,
+                Item=to_item(item),
+                ConditionExpression=condition,
+                ExpressionAttributeValues=to_item(values),
+            )
+        except ClientError as error:
+            return _refused(error)
+        return True
+
+
+def _refused(error: ClientError) -> bool:
+    """Return False for a failed condition, which is an answer; anything else is an error."""
+    if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+        raise error
+    return False
+
+
+def _is_running(execution_arn: str) -> bool:
+    try:
+        status = client("stepfunctions").describe_execution(executionArn=execution_arn)["status"]
+    except client("stepfunctions").exceptions.ExecutionDoesNotExist:
+        return False
+    return bool(status == "RUNNING")
+
+
+def _key(run_id: str) -> dict[str, Any]:
+    return {"run_id": {"S": run_id}}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
