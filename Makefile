@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 SAM_STAMP := .sam/.installed
+CLIENTS_STAMP := .clients/.installed
 # Layers are built for Lambda's own platform, whatever machine builds them; the local cloud clears this.
 LAYER_FLAGS ?= --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 --python-version 3.12 --implementation cp --only-binary=:all:
 PIP := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m pip --disable-pip-version-check --quiet
@@ -28,6 +29,13 @@ $(SAM_STAMP): requirements/sam.txt
 	@.sam/bin/pip --disable-pip-version-check install --quiet --require-hashes -r requirements/sam.txt
 	@touch $@
 
+# Foreign clients for the tests: the aws command line and the SageMaker SDK.
+$(CLIENTS_STAMP): requirements/clients.txt
+	@echo "Installing foreign clients for the tests into .clients ..."
+	@$(PYTHON) -m venv .clients
+	@.clients/bin/pip --disable-pip-version-check install --quiet --require-hashes -r requirements/clients.txt
+	@touch $@
+
 .PHONY: install
 install: $(STAMP) $(SAM_STAMP) ## install everything into this folder
 
@@ -46,7 +54,7 @@ deploy: install ## sam build and sam deploy; ENV=local|dev|staging|prod
 	@$(BIN)/fleetcast deploy --env $(or $(ENV),local)
 
 .PHONY: test
-test: install ## everything that can be checked on one machine
+test: install $(CLIENTS_STAMP) ## everything that can be checked on one machine
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: check
@@ -62,13 +70,13 @@ docs: $(STAMP) ## regenerate the reference tables
 .PHONY: lock
 lock: $(STAMP) ## lock requirements/*.txt anew from pyproject.toml
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet uv
-	@for group in layer parquet training serving dev sam; do \
+	@for group in layer parquet training serving dev sam clients; do \
 	  $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
 	    --group $$group --output-file requirements/$$group.txt || exit 1; done
 
 .PHONY: clean
 clean: down ## remove everything that was installed or made here
-	@rm -rf .venv .sam .fleetcast .aws-sam build
+	@rm -rf .venv .sam .clients .fleetcast .aws-sam build
 
 .PHONY: build-FleetcastLayer build-ParquetLayer build-SourceLayer
 build-FleetcastLayer:

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 import time
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypercorn.config import Config
 from ministack import app as ministack
 from ministack.core import lambda_runtime
 
-from fleetcast_local import events, functions, mail, schedules
+from fleetcast_local import events, functions, mail, registry, schedules
 from fleetcast_local.asl import executions
 from fleetcast_local.layout import HOST, Layout
 from fleetcast_local.lifecycle import HEALTH_PATH
@@ -26,6 +27,7 @@ logger = logging.getLogger("fleetcast.cloud")
 
 _LISTEN_TRIES = 500
 _LISTEN_PAUSE = 0.02
+_API_PREFIX = "/_aws/execute-api/"
 
 
 def run(layout: Layout, port: int) -> None:
@@ -64,6 +66,7 @@ class Cloud:
         functions.install(layout.functions)
         mail.install(layout.inbox)
         events.install()
+        registry.install()
         schedules.install()
         executions.install(self._keeper)
         self._services.mount()
@@ -72,11 +75,10 @@ class Cloud:
         stop = asyncio.Event()
         for kind in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(kind, self._begin_to_stop, stop)
-        starting = asyncio.create_task(self._finish_start())
+        threading.Thread(target=self._finish_start, name="finish-start", daemon=True).start()
         try:
             await serve(self._application, self._server_settings(), shutdown_trigger=stop.wait)
         finally:
-            starting.cancel()
             await asyncio.to_thread(self._end_children)
 
     def _server_settings(self) -> Config:
@@ -93,12 +95,8 @@ class Cloud:
         self._keeper.stop()
         stop.set()
 
-    async def _finish_start(self) -> None:
-        while ministack._MAIN_LOOP is None:  # noqa: SLF001
-            await asyncio.sleep(0.01)
-        await asyncio.to_thread(self._after_restore)
-
-    def _after_restore(self) -> None:
+    def _finish_start(self) -> None:
+        # Listening means restored: MiniStack reads its state before the server opens the port.
         _wait_until_listening(self._port)
         self._keeper.start()
         self._services.start()
@@ -113,8 +111,11 @@ class Cloud:
     async def _application(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"] == HEALTH_PATH:
             await self._answer_health(send)
-        else:
-            await ministack.app(scope, receive, send)
+            return
+        if scope["type"] == "http" and scope["path"].startswith(_API_PREFIX):
+            # REST APIs route by, and pass on, the path as it was sent: %2F does not end a segment.
+            scope["path"] = scope["raw_path"].decode("ascii")
+        await ministack.app(scope, receive, send)
 
     async def _answer_health(self, send: Any) -> None:
         body = json.dumps(

@@ -5,15 +5,16 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from ministack.services import eventbridge, ssm
+from ministack.services import eventbridge, sns, ssm
+
+from fleetcast_local.answers import Answer
 
 logger = logging.getLogger("fleetcast.events")
 
-Answer = tuple[int, dict[str, str], bytes]
-
 
 def install() -> None:
-    """Report changes of SSM parameters on the default bus, as AWS does."""
+    """Report changes of SSM parameters on the default bus; give rules' SNS messages no subject, as on AWS."""
+    eventbridge._dispatch_to_sns = _publish  # noqa: SLF001
     ssm._put_parameter = _reporting_put(ssm._put_parameter)  # noqa: SLF001
     ssm._delete_parameter = _reporting_delete(ssm._delete_parameter, _single_name)  # noqa: SLF001
     ssm._delete_parameters = _reporting_delete(ssm._delete_parameters, _many_names)  # noqa: SLF001
@@ -31,6 +32,11 @@ def emit(source: str, detail_type: str, detail: dict[str, Any], resources: list[
         eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)  # noqa: SLF001
     except Exception:
         logger.exception("the event %s of %s was not delivered", detail_type, resources)
+
+
+def _publish(topic: str, payload: str) -> None:
+    if sns.publish_internal(topic, payload) is None:
+        logger.warning("a rule's target does not exist: %s", topic)
 
 
 def _reporting_put(put: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[str, Any]], Answer]:

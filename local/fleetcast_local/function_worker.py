@@ -58,9 +58,7 @@ def reply(replies: Any, **outcome: Any) -> None:
 
 def describe(error: BaseException, kind: str) -> dict[str, Any]:
     """Describe an error as the Python runtime of Lambda does; frames of this file are left out."""
-    frames = [
-        line for line in traceback.format_tb(error.__traceback__) if f'File "{__file__}"' not in line
-    ]
+    frames = [line for line in traceback.format_tb(error.__traceback__) if f'File "{__file__}"' not in line]
     return {"errorMessage": str(error), "errorType": kind, "stackTrace": frames}
 
 

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from io import BytesIO
@@ -73,6 +74,9 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]  # MiniStack sh
     """One execution environment: a process that has loaded the handler and serves one call at a time."""
 
     store: Path
+    # The base class's names: its pool ends the process through the one and reads the log from the other.
+    _proc: Any
+    _stderr_queue: "queue.Queue[str]"
 
     def run(self, event: Any, request_id: str) -> dict[str, Any]:
         with self._lock:
@@ -119,11 +123,10 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]  # MiniStack sh
             pass_fds=(replies_end,),
         )
         os.close(replies_end)
-        # Base class's names: its pool reads and ends the process through them.
         self._proc.stderr = self._proc.stdout
         self._replies = os.fdopen(replies, "rb")
         self._stderr_queue = queue.Queue()
-        lambda_runtime.threading.Thread(target=self._read_stderr, daemon=True).start()
+        threading.Thread(target=self._read_stderr, daemon=True).start()
         start = {"paths": [str(path) for path in (code, *layers)], "handler": self.config["Handler"]}
         outcome = self._exchange(start, _INIT_SECONDS, "init")
         if "error" in outcome:
@@ -138,7 +141,8 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]  # MiniStack sh
         line = _read_line(self._replies, timeout)
         if line is None:
             raise InvocationFailed(
-                "Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds"
+                "Sandbox.Timedout",
+                f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds",
             )
         if not line:
             raise self._exited(request_id)
@@ -229,9 +233,11 @@ def _read_line(stream: Any, timeout: float) -> bytes | None:
 
 
 def _as_log(error: dict[str, Any]) -> list[str]:
-    return [f"[ERROR] {error['errorType']}: {error['errorMessage']}", "Traceback (most recent call last):", *[
-        line.rstrip("\n") for line in error.get("stackTrace", [])
-    ]]
+    return [
+        f"[ERROR] {error['errorType']}: {error['errorMessage']}",
+        "Traceback (most recent call last):",
+        *[line.rstrip("\n") for line in error.get("stackTrace", [])],
+    ]
 
 
 def unpack(store: Path, package: bytes) -> Path:

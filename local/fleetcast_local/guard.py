@@ -8,7 +8,16 @@ from urllib.parse import urlsplit
 from fleetcast_local.layout import ACCOUNT, REGION
 
 # The user's own AWS configuration, in any of its spellings; PYTHON* would change what the daemon imports.
-_FOREIGN_PREFIXES = ("AWS_", "BOTO", "PYTHON", "VIRTUAL_ENV", "SAM_CLI_", "MINISTACK_", "LOCALSTACK_", "MOTO_")
+_FOREIGN_PREFIXES = (
+    "AWS_",
+    "BOTO",
+    "PYTHON",
+    "VIRTUAL_ENV",
+    "SAM_CLI_",
+    "MINISTACK_",
+    "LOCALSTACK_",
+    "MOTO_",
+)
 
 
 class NotLocal(Exception):

@@ -156,9 +156,7 @@ def _spawn(layout: Layout, port: int) -> "subprocess.Popen[bytes]":
         )
 
 
-def _wait_until_healthy(
-    layout: Layout, process: "subprocess.Popen[bytes]", address: CloudAddress
-) -> None:
+def _wait_until_healthy(layout: Layout, process: "subprocess.Popen[bytes]", address: CloudAddress) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -1,9 +1,11 @@
 """Delivers SNS e-mail subscriptions as `.eml` files: what a person would have got, readable offline."""
 
+import inspect
 import itertools
 import json
 import logging
 import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -19,6 +21,7 @@ logger = logging.getLogger("fleetcast.mail")
 
 _SENDER = "no-reply@sns.amazonaws.com"
 _DEFAULT_SUBJECT = "AWS Notification Message"
+_LONGEST_LINE = 990
 _PROTOCOLS = ("email", "email-json")
 _sequence = itertools.count(1)
 
@@ -27,38 +30,41 @@ def install(inbox: Path) -> None:
     """Write every message that SNS fans out to an e-mail address into the inbox folder."""
     fan_out = sns._fanout  # noqa: SLF001
 
-    def fan_out_and_mail(
-        topic_arn: str,
-        message_id: str,
-        message: str,
-        subject: str,
-        message_structure: str = "",
-        message_attributes: dict[str, Any] | None = None,
-        **group: str,
-    ) -> None:
-        fan_out(topic_arn, message_id, message, subject, message_structure, message_attributes, **group)
-        topic = sns._topic_by_arn_any_scope(topic_arn)  # noqa: SLF001
-        for subscription in topic["subscriptions"] if topic else []:
-            if subscription["protocol"] in _PROTOCOLS and subscription.get("confirmed"):
-                text = sns._resolve_message_for_protocol(  # noqa: SLF001
-                    message, message_structure, subscription["protocol"]
-                )
-                if sns._matches_filter_policy(subscription, message_attributes or {}, text):  # noqa: SLF001
-                    deliver(inbox, topic, subscription, _Notification(message_id, subject, text))
+    parameters = inspect.signature(fan_out)
+
+    def fan_out_and_mail(*given: Any, **named: Any) -> None:
+        fan_out(*given, **named)
+        bound = parameters.bind(*given, **named)
+        bound.apply_defaults()
+        _mail(inbox, bound.arguments)
 
     sns._fanout = fan_out_and_mail  # noqa: SLF001
 
 
-class _Notification:
-    def __init__(self, identity: str, subject: str, text: str) -> None:
-        self.identity = identity
-        self.subject = subject
-        self.text = text
-        self.at = datetime.now(UTC)
+def _mail(inbox: Path, message: dict[str, Any]) -> None:
+    topic = sns._topic_by_arn_any_scope(message["topic_arn"])  # noqa: SLF001
+    for subscription in topic["subscriptions"] if topic else []:
+        if subscription["protocol"] not in _PROTOCOLS or not subscription.get("confirmed"):
+            continue
+        text = sns._resolve_message_for_protocol(  # noqa: SLF001
+            message["message"], message["message_structure"], subscription["protocol"]
+        )
+        if sns._matches_filter_policy(subscription, message["message_attributes"] or {}, text):  # noqa: SLF001
+            deliver(inbox, topic, subscription, Notification(message["msg_id"], message["subject"], text))
+
+
+@dataclass(frozen=True)
+class Notification:
+    """One published message, as one subscriber gets it."""
+
+    identity: str
+    subject: str
+    text: str
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def deliver(
-    inbox: Path, topic: dict[str, Any], subscription: dict[str, Any], notification: _Notification
+    inbox: Path, topic: dict[str, Any], subscription: dict[str, Any], notification: Notification
 ) -> Path:
     """Write one message to one subscriber; the file names sort in the order of delivery."""
     inbox.mkdir(parents=True, exist_ok=True)
@@ -68,7 +74,7 @@ def deliver(
     return path
 
 
-def compose(topic: dict[str, Any], subscription: dict[str, Any], notification: _Notification) -> EmailMessage:
+def compose(topic: dict[str, Any], subscription: dict[str, Any], notification: Notification) -> EmailMessage:
     name = topic["arn"].rpartition(":")[2]
     display = topic.get("attributes", {}).get("DisplayName") or "AWS Notifications"
     message = EmailMessage()
@@ -79,11 +85,14 @@ def compose(topic: dict[str, Any], subscription: dict[str, Any], notification: _
     message["Message-ID"] = make_msgid(idstring=notification.identity, domain=f"{REGION}.amazonses.com")
     message["X-Fleetcast-Topic"] = name
     body = _as_json if subscription["protocol"] == "email-json" else _as_text
-    message.set_content(body(topic["arn"], subscription, notification))
+    text = body(topic["arn"], subscription, notification)
+    # Readable as it lies in the folder, unless a line is longer than a mail may have.
+    readable = all(len(line.encode()) <= _LONGEST_LINE for line in text.splitlines())
+    message.set_content(text, cte="8bit" if readable else "quoted-printable")
     return message
 
 
-def _as_text(_topic: str, subscription: dict[str, Any], notification: _Notification) -> str:
+def _as_text(_topic: str, subscription: dict[str, Any], notification: Notification) -> str:
     return (
         f"{notification.text}\n\n--\n"
         "If you wish to stop receiving notifications from this topic, please click or visit the link below "
@@ -94,7 +103,7 @@ def _as_text(_topic: str, subscription: dict[str, Any], notification: _Notificat
     )
 
 
-def _as_json(topic: str, subscription: dict[str, Any], notification: _Notification) -> str:
+def _as_json(topic: str, subscription: dict[str, Any], notification: Notification) -> str:
     document = {
         "Type": "Notification",
         "MessageId": notification.identity,
@@ -110,4 +119,3 @@ def _as_json(topic: str, subscription: dict[str, Any], notification: _Notificati
 def _unsubscribe_url(subscription: dict[str, Any]) -> str:
     arn, endpoint = subscription["arn"], subscription["endpoint"]
     return f"https://sns.{REGION}.amazonaws.com/unsubscribe.html?SubscriptionArn={arn}&Endpoint={endpoint}"
-

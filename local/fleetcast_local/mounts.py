@@ -1,17 +1,170 @@
 """Mounts our own services on MiniStack's port: SageMaker, Application Auto Scaling and CodeBuild's builds."""
 
-from fleetcast_local.layout import Layout
+import asyncio
+import json
+import logging
+import os
+import re
+import threading
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from ministack import app
+from ministack.core import router
+from ministack.services.cloudformation import provisioners
+
+from fleetcast_local import builds, events
+from fleetcast_local.answers import Answer, refused
+from fleetcast_local.autoscaling import LocalAutoScaling
+from fleetcast_local.codebuild import LocalCodeBuild
+from fleetcast_local.guard import local_settings, require_local
+from fleetcast_local.layout import ACCOUNT, REGION, Layout
+from fleetcast_local.sagemaker.service import LocalSageMaker
+from fleetcast_local.service_model import ApiError
+
+logger = logging.getLogger("fleetcast.mounts")
+
+Call = Callable[[str, dict[str, Any]], dict[str, Any]]
+
+_JSON = {"Content-Type": "application/x-amz-json-1.1"}
+_INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
+# Endpoints are back within seconds; one that cannot start must not keep the cloud from answering.
+_START_SECONDS = 20.0
 
 
 class Services:
+    """Our own services, as MiniStack's server and CloudFormation see them."""
+
     def __init__(self, layout: Layout) -> None:
-        self._layout = layout
+        environment = local_settings(require_local(os.environ.get("AWS_ENDPOINT_URL")))
+        self._events = _Announcer()
+        self._sagemaker = LocalSageMaker(
+            layout.root,
+            aws_client,
+            account=ACCOUNT,
+            region=REGION,
+            environment=environment,
+            emit=self._events,
+        )
+        self._codebuild = LocalCodeBuild(
+            layout.root,
+            aws_client,
+            account=ACCOUNT,
+            region=REGION,
+            environment=environment,
+            emit=self._events,
+        )
+        self._scaling = LocalAutoScaling(
+            layout.root, account=ACCOUNT, region=REGION, variant_exists=self._variant_exists
+        )
 
     def mount(self) -> None:
-        pass
+        _mount("sagemaker", "SageMaker.", self._answer_sagemaker)
+        _mount("application-autoscaling", "AnyScaleFrontendService.", self._answer_scaling)
+        builds.install(self._codebuild)
+        provisioners._RESOURCE_HANDLERS["AWS::SageMaker::ModelPackageGroup"] = {  # noqa: SLF001
+            "create": self._create_model_package_group,
+            "delete": self._delete_model_package_group,
+        }
 
     def start(self) -> None:
-        pass
+        self._events.open()
+        starting = threading.Thread(target=self._sagemaker.start, name="start-endpoints", daemon=True)
+        starting.start()
+        starting.join(_START_SECONDS)
 
     def stop(self) -> None:
-        pass
+        self._codebuild.stop()
+        self._sagemaker.stop()
+
+    async def _answer_sagemaker(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+    ) -> Answer:
+        del method, query
+        invocation = _INVOCATIONS.fullmatch(path)
+        if invocation:
+            name = urllib.parse.unquote(invocation[1])
+            response = await asyncio.to_thread(self._sagemaker.invoke, name, body, headers)
+            return response.status, dict(response.headers), response.body
+        return await _answer(self._sagemaker.call, headers, body)
+
+    async def _answer_scaling(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+    ) -> Answer:
+        del method, path, query
+        return await _answer(self._scaling.call, headers, body)
+
+    def _variant_exists(self, endpoint: str, variant: str) -> bool:
+        try:
+            description = self._sagemaker.call("DescribeEndpoint", {"EndpointName": endpoint})
+        except ApiError:
+            return False
+        return any(known["VariantName"] == variant for known in description.get("ProductionVariants", ()))
+
+    def _create_model_package_group(
+        self, logical_id: str, properties: dict[str, Any], stack: str
+    ) -> tuple[str, dict[str, str]]:
+        name = properties.get("ModelPackageGroupName") or f"{stack}-{logical_id}"
+        created = self._sagemaker.call(
+            "CreateModelPackageGroup", {**properties, "ModelPackageGroupName": name}
+        )
+        arn = created["ModelPackageGroupArn"]
+        return arn, {"ModelPackageGroupArn": arn, "ModelPackageGroupStatus": "Completed"}
+
+    def _delete_model_package_group(self, arn: str, properties: dict[str, Any]) -> None:
+        del properties
+        self._sagemaker.call("DeleteModelPackageGroup", {"ModelPackageGroupName": arn.rpartition("/")[2]})
+
+
+def aws_client(service: str) -> Any:
+    """Return a client of the local endpoint; each from its own session, as sessions are not thread-safe."""
+    return boto3.Session().client(
+        service,
+        region_name=REGION,
+        endpoint_url=require_local(os.environ.get("AWS_ENDPOINT_URL")),
+        config=Config(max_pool_connections=50),
+    )
+
+
+def _mount(service: str, target_prefix: str, handler: Any) -> None:
+    app.SERVICE_HANDLERS[service] = handler
+    router.SERVICE_PATTERNS[service] = {
+        "target_prefixes": [target_prefix],
+        "host_patterns": [],
+        "path_prefixes": [],
+    }
+
+
+async def _answer(call: Call, headers: dict[str, str], body: bytes) -> Answer:
+    operation = headers.get("x-amz-target", "").rpartition(".")[2]
+    try:
+        answer = await asyncio.to_thread(call, operation, json.loads(body or b"{}"))
+    except ApiError as error:
+        return refused(error.code, error.message, error.status)
+    return 200, dict(_JSON), json.dumps(answer, default=str).encode()
+
+
+class _Announcer:
+    """Passes events on; those of the start wait until the rules they may match have been restored."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[str, str, dict[str, Any]]] | None = []
+
+    def __call__(self, source: str, detail_type: str, detail: dict[str, Any]) -> None:
+        if self._waiting is None:
+            events.emit(source, detail_type, detail, _resources(detail))
+        else:
+            self._waiting.append((source, detail_type, detail))
+
+    def open(self) -> None:
+        waiting, self._waiting = self._waiting or [], None
+        for event in waiting:
+            self(*event)
+
+
+def _resources(detail: dict[str, Any]) -> list[str]:
+    names = ("TrainingJobArn", "ProcessingJobArn", "EndpointArn", "ModelPackageArn", "build-id")
+    return [detail[name] for name in names if name in detail]

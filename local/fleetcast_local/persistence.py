@@ -16,7 +16,19 @@ _SOON_SECONDS = 1.0
 _SWEEP_SECONDS = 20.0
 # A save holds the interpreter; a large state is therefore saved less often, never more than this share of time.
 _SHARE = 0.1
-_READS = ("Describe", "List", "Get", "BatchGet", "Query", "Scan", "Head", "Receive", "Invoke", "Lookup", "Filter")
+_READS = (
+    "Describe",
+    "List",
+    "Get",
+    "BatchGet",
+    "Query",
+    "Scan",
+    "Head",
+    "Receive",
+    "Invoke",
+    "Lookup",
+    "Filter",
+)
 
 Handler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[Any]]
 

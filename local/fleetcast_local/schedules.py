@@ -58,7 +58,7 @@ def _next_after(schedule: dict[str, Any], since: float) -> float | None:
     if expression.strip().startswith("at("):
         moment = datetime.fromisoformat(expression.strip()[3:-1]).replace(tzinfo=zone).timestamp()
         return moment if moment > since else None
-    interval = eventbridge._parse_rate_seconds(expression)  # noqa: SLF001
+    interval: float | None = eventbridge._parse_rate_seconds(expression)  # noqa: SLF001
     if interval is not None:
         created = float(schedule["CreationDate"])
         return created + (max(0, int((since - created) // interval)) + 1) * interval
@@ -66,7 +66,7 @@ def _next_after(schedule: dict[str, Any], since: float) -> float | None:
     if fields is None:
         raise ValueError(f"not a schedule expression: {expression}")
     following = eventbridge._cron_next_fire(fields, datetime.fromtimestamp(since, zone))  # noqa: SLF001
-    return following.timestamp() if following else None
+    return float(following.timestamp()) if following else None
 
 
 def _fire(key: tuple[str, str, str], schedule: dict[str, Any], moment: float) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.containers.training_support import RUN_ID, MlRoot, metered
 
 from fleetcast.domain.names import artifact_name
 from fleetcast_engine import forecast, unpack
-from tests.containers.training_support import RUN_ID, MlRoot, metered
 
 HOSTILE_IDS = ["../../etc", "a/b", "Ünï ¢ode", "🔌" * 128, "..", "%2e%2e", "a" * 128]
 
@@ -20,7 +20,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[MlRoot, str]:
     root.prepare(workers=2)
     root.add_series("part-00001.parquet", {"plain": metered(372), "constant": [5.0] * 60})
     root.add_series("part-00002.parquet", {customer_id: metered(30) for customer_id in HOSTILE_IDS})
-    odd = {"zeros": [0.0] * 40, "negative": metered(60) - 50, "one row": [1.0], "no values": [np.nan] * 40}
+    odd = {
+        "zeros": [0.0] * 40,
+        "negative": (metered(60) - 50).tolist(),
+        "one row": [1.0],
+        "no values": [np.nan] * 40,
+    }
     root.add_series("part-00003.parquet", odd)
     run = root.train()
     assert run.returncode == 0, run.stderr

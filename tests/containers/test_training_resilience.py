@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.containers.training_support import PATIENCE, RUN_ID, MlRoot, metered
 
 from fleetcast_engine import unpack
-from tests.containers.training_support import PATIENCE, RUN_ID, MlRoot, metered
 
 
 def wait_until(condition: Callable[[], object], process: "subprocess.Popen[str]") -> None:

@@ -6,11 +6,12 @@ from statistics import NormalDist
 import numpy as np
 
 from fleetcast_engine.errors import BadParameters, ForecastError
-from fleetcast_engine.model import LoadedModel
+from fleetcast_engine.model import FittedModel, LoadedModel
 from fleetcast_engine.timeline import Floats, Ints
 
 # Eleven years of hours. Beyond it an answer means nothing and its memory begins to count.
 MAX_STEPS = 100_000
+_BEYOND_REASON = 1e300
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,21 @@ def forecast(loaded: LoadedModel, period: int, start: int | None = None, interva
             f"a forecast may end 1 to {MAX_STEPS} steps after the training data, not {skipped + period}"
         )
     timestamps = model.timeline.future(skipped + period)
+    yhat, deviation = _evaluate(model, timestamps, skipped)
+    margin = NormalDist().inv_cdf((1 + interval) / 2) * deviation
+    floor = 0.0 if model.nonnegative else -np.inf
+    lower, yhat, upper = (np.maximum(values, floor) for values in (yhat - margin, yhat, yhat + margin))
+    return Forecast(timestamps[skipped:], yhat, lower, upper, interval)
+
+
+def _evaluate(model: FittedModel, timestamps: Ints, skipped: int) -> tuple[Floats, Floats]:
     # Parameters may be finite and yet of a size whose product is not.
     with np.errstate(over="ignore", invalid="ignore"):
         yhat = model.parameters.predict(timestamps[skipped:], model.timeline)
         deviation = model.parameters.deviation(timestamps, model.timeline)[skipped:]
-    margin = NormalDist().inv_cdf((1 + interval) / 2) * deviation
-    if not np.isfinite(yhat + margin).all():
+    if not (np.abs(yhat) < _BEYOND_REASON).all() or not (deviation < _BEYOND_REASON).all():
         raise BadParameters("the model's parameters lead to a forecast that is not a number")
-    floor = 0.0 if model.nonnegative else -np.inf
-    lower, yhat, upper = (np.maximum(values, floor) for values in (yhat - margin, yhat, yhat + margin))
-    return Forecast(timestamps[skipped:], yhat, lower, upper, interval)
+    return yhat, deviation
 
 
 def _steps_before(loaded: LoadedModel, start: int | None) -> int:

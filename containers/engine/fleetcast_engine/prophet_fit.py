@@ -27,7 +27,7 @@ def fit_prophet(series: Series, mode: Mode = "additive") -> ProphetModel:
         FitFailed: its optimiser found nothing.
     """
     prophet = fit_stock(series, mode)
-    model = _parameters_of(prophet, len(series))
+    model = parameters_of(prophet, len(series))
     if not all(
         np.isfinite(values).all() for values in (model.k, model.m, model.delta, model.beta, model.sigma)
     ):
@@ -71,7 +71,8 @@ def _silence() -> None:
     logging.getLogger("cmdstanpy").addHandler(logging.NullHandler())
 
 
-def _parameters_of(prophet: Any, rows: int) -> ProphetModel:
+def parameters_of(prophet: Any, rows: int) -> ProphetModel:
+    """Return what a fitted `prophet.Prophet` needs for forecasting."""
     start, params = prophet.start, prophet.params
     # Where there is no room for changepoints Prophet keeps one at the start that changes nothing.
     changepoints = list(prophet.changepoints) or [start]

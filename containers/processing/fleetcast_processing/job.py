@@ -89,6 +89,8 @@ def _read(intake: Intake, files: list[RawFile]) -> list[FileReport]:
         if reports[-1].status == "rejected":
             log("reject", started, key=file.key, reason=reports[-1].reason)
     intake.finish()
+    # Else the buffers of reading stay resident while the partitions are sorted.
+    pa.default_memory_pool().release_unused()
     log("read", started, files=len(files), rows=sum(report.rows for report in reports))
     return reports
 
@@ -113,7 +115,8 @@ def _write_series(
     ready = customers.filter(pc.greater(customers.column("rows_kept"), 0))
     rows = ready.column("rows_kept").to_numpy()
     plan = plan_objects(rows, settings.customers_per_object, settings.max_objects)
-    write_objects(folder, store.of(ready), plan)
+    if len(plan):
+        write_objects(folder, store.of(ready), plan)
     log("write", started, objects=plan.max(initial=-1) + 1)
     numbers = np.full(len(customers), -1)
     numbers[customers.column("rows_kept").to_numpy() > 0] = plan

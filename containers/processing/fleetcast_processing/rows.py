@@ -1,7 +1,7 @@
 """From raw columns to rows that can be used, with whatever is wrong with each row marked, not yet judged."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,12 @@ class Rows:
     values: Float64
     """NaN where the cell holds no usable number."""
 
+    def only(self, kept: npt.NDArray[np.bool_]) -> "Rows":
+        """Return some of the rows; their customers stay all."""
+        return Rows(
+            self.customers, self.codes[kept], self.instants[kept], self.repeats[kept], self.values[kept]
+        )
+
 
 def to_rows(table: pa.Table, zone: str) -> tuple[Rows, Counter[str]]:
     """Read a table of customer, timestamp, value; also count the rows that belong to no customer, and why."""
@@ -69,12 +75,9 @@ def _without_strays(rows: Rows, verdicts: npt.NDArray[np.uint8]) -> tuple[Rows, 
     strays = Counter({reason: int(counts[verdict]) for verdict, reason in STRAY_REASONS.items()})
     legal, kept = verdicts[:-1] == 0, by_row == 0
     renumbered = (np.cumsum(legal) - 1).astype(np.int32)
-    return Rows(
-        customers=rows.customers.filter(pa.array(legal)),
-        codes=renumbered[rows.codes[kept]],
-        instants=rows.instants[kept],
-        repeats=rows.repeats[kept],
-        values=rows.values[kept],
+    rows = rows.only(kept)
+    return replace(
+        rows, customers=rows.customers.filter(pa.array(legal)), codes=renumbered[rows.codes]
     ), strays
 
 

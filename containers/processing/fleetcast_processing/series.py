@@ -29,18 +29,20 @@ def to_series(rows: Rows) -> Series:
     bad_instant = rows.instants == BAD
     bad_value = np.isnan(rows.values) & ~bad_instant
     codes, instants, values = _sorted(rows, ~(bad_instant | bad_value))
+    usable = _count(codes, size)
     last = _is_last_of_duplicates(codes, instants)
-    kept_codes, instants, values = codes[last], instants[last], values[last]
-    kept = _count(kept_codes, size)
+    if not last.all():
+        codes, instants, values = codes[last], instants[last], values[last]
+    kept = _count(codes, size)
     start = np.cumsum(kept) - kept
     columns = {
         "customer_id": rows.customers,
         "rows_read": _count(rows.codes, size),
         "rows_kept": kept,
-        "duplicates": _count(codes[~last], size),
+        "duplicates": usable - kept,
         "bad_timestamps": _count(rows.codes[bad_instant], size),
         "bad_values": _count(rows.codes[bad_value], size),
-        "negatives": _count(kept_codes[values < 0], size),
+        "negatives": _count(codes[values < 0], size),
         **_first_and_last(instants, start, kept),
         "fingerprint": _fingerprints(instants, values, start, kept),
         "start": start,
@@ -49,11 +51,13 @@ def to_series(rows: Rows) -> Series:
 
 
 def _sorted(rows: Rows, usable: npt.NDArray[np.bool_]) -> tuple[Int32, Int64, Float64]:
-    codes, instants = rows.codes[usable], rows.instants[usable]
+    if not usable.all():
+        rows = rows.only(usable)
+    codes, instants = rows.codes, rows.instants
     # Adding 0.0 turns -0.0 into 0.0: the same reading must have the same fingerprint.
-    values = rows.values[usable] + 0.0
+    values = rows.values + 0.0
     if rows.repeats.any():
-        instants = _second_passings(codes, instants, rows.repeats[usable])
+        instants = _second_passings(codes, instants, rows.repeats)
     if _in_order(codes, instants):
         return codes, instants, values
     order = np.lexsort((instants, codes))
@@ -74,8 +78,8 @@ def _second_passings(codes: Int32, instants: Int64, repeats: Int64) -> Int64:
 
 
 def _in_order(codes: Int32, instants: Int64) -> bool:
-    step = np.diff(codes)
-    return not ((step < 0) | ((step == 0) & (np.diff(instants) < 0))).any()
+    back = instants[1:] < instants[:-1]
+    return not ((codes[1:] < codes[:-1]) | (back & (codes[1:] == codes[:-1]))).any()
 
 
 def _is_last_of_duplicates(codes: Int32, instants: Int64) -> npt.NDArray[np.bool_]:
@@ -97,7 +101,7 @@ def _first_and_last(instants: Int64, start: Int64, kept: Int64) -> dict[str, pa.
 
 
 def _fingerprints(instants: Int64, values: Float64, start: Int64, kept: Int64) -> pa.Array:
-    when, what = instants.astype("<i8").data, values.astype("<f8").data
+    when, what = instants.astype("<i8", copy=False).data, values.astype("<f8", copy=False).data
     digests = []
     for low, count in zip(start.tolist(), kept.tolist(), strict=True):
         digest = hashlib.sha256(_FINGERPRINT_VERSION)

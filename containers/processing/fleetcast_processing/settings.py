@@ -74,7 +74,7 @@ def _time_zone(environ: Mapping[str, str]) -> str:
     name = _text(environ, "FLEETCAST_TIME_ZONE", ProcessingSettings.time_zone)
     try:
         ZoneInfo(name)
-    except (OSError, ValueError) as error:
+    except (KeyError, OSError, ValueError) as error:
         raise SettingError(
             f"FLEETCAST_TIME_ZONE must be a zone of the IANA database such as Europe/Berlin, not {name!r}"
         ) from error

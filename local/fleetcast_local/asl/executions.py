@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ministack.core.responses import error_response_json, json_response, now_iso
+from ministack.core.responses import now_iso
 from ministack.services import stepfunctions as ministack
 from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.eval.callback.callback import (
@@ -18,6 +18,7 @@ from moto.stepfunctions.parser.asl.eval.callback.callback import (
 )
 
 from fleetcast_local import events
+from fleetcast_local.answers import Answer, ok, refused
 from fleetcast_local.asl import maps, repairs, status_events, sync_tasks, test_state, validation
 from fleetcast_local.asl.engine import Machine, Outcome, Run
 from fleetcast_local.persistence import StateKeeper
@@ -25,7 +26,6 @@ from fleetcast_local.persistence import StateKeeper
 logger = logging.getLogger("fleetcast.executions")
 
 Request = dict[str, Any]
-Answer = tuple[int, dict[str, str], bytes]
 
 _ABORTED_CAUSE = "the local cloud was stopped while this execution was running"
 _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
@@ -137,7 +137,7 @@ def _starting(start: Callable[[Request], Answer]) -> Callable[[Request], Answer]
             return refusal
         same = _same_running(request)
         if same:
-            return json_response({"executionArn": same["executionArn"], "startDate": same["startDate"]})
+            return ok({"executionArn": same["executionArn"], "startDate": same["startDate"]})
         return start(request)
 
     return start_once
@@ -146,13 +146,11 @@ def _starting(start: Callable[[Request], Answer]) -> Callable[[Request], Answer]
 def _refuse_start(request: Request) -> Answer | None:
     name = request.get("name")
     if name is not None and not _NAME.fullmatch(name):
-        return error_response_json("InvalidName", f"Invalid Name: '{name}'", 400)
+        return refused("InvalidName", f"Invalid Name: '{name}'")
     try:
         json.loads(request.get("input", "{}"))
     except ValueError as error:
-        return error_response_json(
-            "InvalidExecutionInput", f"Invalid State Machine Execution Input: '{error}'", 400
-        )
+        return refused("InvalidExecutionInput", f"Invalid State Machine Execution Input: '{error}'", 400)
     return None
 
 
@@ -177,7 +175,7 @@ def _stopping(stop: Callable[[Request], Answer]) -> Callable[[Request], Answer]:
             if run is None or record["status"] != "RUNNING":
                 return stop(request)
         run.stop(request.get("error"), request.get("cause"))
-        return json_response({"stopDate": record["stopDate"] or now_iso()})
+        return ok({"stopDate": record["stopDate"] or now_iso()})
 
     return stop_running
 
@@ -215,7 +213,7 @@ def _send_task_success(request: Request) -> Answer:
     try:
         json.loads(output)
     except ValueError as error:
-        return error_response_json("InvalidOutput", f"Invalid Output: '{error}'", 400)
+        return refused("InvalidOutput", f"Invalid Output: '{error}'")
     return _notify(
         token, lambda pool: pool.notify(token, CallbackOutcomeSuccess(callback_id=token, output=output))
     )
@@ -236,16 +234,14 @@ def _send_task_heartbeat(request: Request) -> Answer:
 
 def _notify(token: str, tell: Callable[[Any], bool]) -> Answer:
     if not token:
-        return error_response_json("InvalidToken", "Invalid Token: 'Invalid token'", 400)
+        return refused("InvalidToken", "Invalid Token: 'Invalid token'")
     try:
         told = any(tell(run.env.callback_pool_manager) for run in list(_here.runs.values()))
     except CallbackNotifyConsumerError:
         told = False
     if not told:
-        return error_response_json(
-            "TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'", 400
-        )
-    return json_response({})
+        return refused("TaskTimedOut", "Task Timed Out: 'Provided task does not exist anymore'", 400)
+    return ok({})
 
 
 # --- definitions -----------------------------------------------------------------------------------------
@@ -255,7 +251,7 @@ def _validated(write: Callable[[Request], Answer]) -> Callable[[Request], Answer
     def write_if_valid(request: Request) -> Answer:
         faults = validation.diagnose(request["definition"]) if request.get("definition") else []
         if faults:
-            return error_response_json("InvalidDefinition", validation.explain(faults), 400)
+            return refused("InvalidDefinition", validation.explain(faults))
         return write(request)
 
     return write_if_valid
@@ -263,11 +259,11 @@ def _validated(write: Callable[[Request], Answer]) -> Callable[[Request], Answer
 
 def _validate(request: Request) -> Answer:
     faults = validation.diagnose(request.get("definition", ""))
-    return json_response({"result": "FAIL" if faults else "OK", "diagnostics": faults})
+    return ok({"result": "FAIL" if faults else "OK", "diagnostics": faults})
 
 
 def _test_state(request: Request) -> Answer:
     try:
-        return json_response(test_state.run(request))
+        return ok(test_state.run(request))
     except ValueError as error:
-        return error_response_json("InvalidDefinition", str(error), 400)
+        return refused("InvalidDefinition", str(error))

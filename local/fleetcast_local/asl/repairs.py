@@ -82,9 +82,7 @@ def apply() -> None:
 
 def replace_everywhere(old: Callable[..., Any], new: Callable[..., Any]) -> None:
     """Replace a function in every module of moto's interpreter that imported it by name."""
-    modules = [
-        module for name, module in sys.modules.items() if name.startswith("moto.stepfunctions.parser")
-    ]
+    modules = [module for name, module in sys.modules.items() if name.startswith("moto.stepfunctions.parser")]
     for module in modules:
         for name, value in list(vars(module).items()):
             if value is old:

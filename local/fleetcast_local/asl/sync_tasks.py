@@ -1,6 +1,7 @@
 """Tasks on SageMaker and CodeBuild, `.sync` included: from a table of operations, not a class per service."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,20 +22,27 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
     state_task_service_factory,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_aws_sdk import (
+    StateTaskServiceAwsSdk,
+)
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
     StateTaskServiceCallback,
 )
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
-from fleetcast_local.asl import clients
+from fleetcast_local.asl import clients, shapes
 from fleetcast_local.asl.repairs import replace_everywhere
 
 # What the Java SDK calls an error that its service does not declare: the name after "SageMaker." and so on.
 _SERVICES = {
     "sagemaker": ("SageMaker", "AmazonSageMakerException"),
     "codebuild": ("CodeBuild", "AWSCodeBuildException"),
+    "states": ("StepFunctions", "AWSStepFunctionsException"),
 }
+
+
+_POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -78,17 +86,51 @@ JOBS = {
         good=frozenset({"SUCCEEDED"}),
         stop_key=lambda key: {"id": key["ids"][0]},
     ),
+    "startExecution": Job(
+        describe="describe_execution",
+        stop="stop_execution",
+        key=lambda _, answer: {"executionArn": answer["ExecutionArn"]},
+        record=lambda answer: answer,
+        status=lambda record: str(record["status"]),
+        running=frozenset({"RUNNING"}),
+        good=frozenset({"SUCCEEDED"}),
+    ),
 }
 
 
 def apply() -> None:
-    """Make this process's interpreter run SageMaker and CodeBuild tasks, which moto declares unsupported."""
+    """Make this process's interpreter use the tasks below; moto declares SageMaker and CodeBuild unsupported."""
     original = state_task_service_factory.state_task_service_for
 
     def task_for(service_name: str) -> Any:
+        if service_name == "aws-sdk":
+            return SdkTask()
         return ServiceTask() if service_name in _SERVICES else original(service_name)
 
     replace_everywhere(original, task_for)
+
+
+class SdkTask(StateTaskServiceAwsSdk):  # type: ignore[misc]  # moto ships no types
+    """A task of an SDK integration, with parameters and results spelt and typed as Step Functions does."""
+
+    def _eval_service_task(
+        self,
+        env: Any,
+        resource_runtime_part: Any,
+        normalised_parameters: dict[str, Any],
+        state_credentials: Any,
+    ) -> None:
+        del state_credentials
+        env.stack.append(call(self, resource_runtime_part.region, normalised_parameters))
+
+
+def call(task: Any, region: str, parameters: dict[str, Any]) -> Any:
+    """Call the operation that a task names and return its answer."""
+    client = clients.client(region, task._get_boto_service_name())  # noqa: SLF001
+    action = task._get_boto_service_action()  # noqa: SLF001
+    model = shapes.operation(client, action)
+    answer = getattr(client, action)(**shapes.to_request(parameters, model.input_shape))
+    return shapes.to_result(_plain(answer), model.output_shape) if model.output_shape else {}
 
 
 class ServiceTask(StateTaskServiceCallback):  # type: ignore[misc]  # moto ships no types
@@ -97,7 +139,11 @@ class ServiceTask(StateTaskServiceCallback):  # type: ignore[misc]  # moto ships
     def __init__(self) -> None:
         # Declaring Sync alone makes moto look for a task token that is not there.
         super().__init__(
-            supported_integration_patterns={ResourceCondition.Sync, ResourceCondition.WaitForTaskToken}
+            supported_integration_patterns={
+                ResourceCondition.Sync,
+                ResourceCondition.Sync2,
+                ResourceCondition.WaitForTaskToken,
+            }
         )
 
     def _validate_service_integration_is_supported(self) -> None:
@@ -111,10 +157,18 @@ class ServiceTask(StateTaskServiceCallback):  # type: ignore[misc]  # moto ships
         state_credentials: Any,
     ) -> None:
         del state_credentials
-        client = clients.client(resource_runtime_part.region, self._get_boto_service_name())
-        action = self._get_boto_service_action()
-        self._to_boto_request(normalised_parameters, _operation(client, action).input_shape)
-        env.stack.append(self._call(client, action, normalised_parameters))
+        if self.resource.api_action == "startExecution":
+            normalised_parameters["Input"] = _as_text(normalised_parameters.get("Input", {}))
+        env.stack.append(call(self, resource_runtime_part.region, normalised_parameters))
+
+    def _build_sync2_resolver(self, **task: Any) -> Callable[[], Any]:
+        poll = self._build_sync_resolver(**task)
+
+        def poll_and_parse() -> Any:
+            shown = poll()
+            return shown and {**shown, **{key: json.loads(shown[key]) for key in ("Input", "Output")}}
+
+        return poll_and_parse
 
     def _build_sync_resolver(
         self,
@@ -127,25 +181,29 @@ class ServiceTask(StateTaskServiceCallback):  # type: ignore[misc]  # moto ships
         job = JOBS[self.resource.api_action]
         client = clients.client(resource_runtime_part.region, self._get_boto_service_name())
         key = job.key(normalised_parameters, env.stack.pop())
-        self._abandon = lambda: getattr(client, job.stop)(**job.stop_key(key))
+        self._abandon: Callable[[], Any] = lambda: getattr(client, job.stop)(**job.stop_key(key))
 
         def poll() -> Any:
             record = job.record(_plain(getattr(client, job.describe)(**key)))
             status = job.status(record)
             if status in job.running:
                 return None
-            shown = self._shown(client, job.describe, record)
+            shown = shapes.to_result(record, _shape_of(client, job.describe, record))
             if status in job.good:
                 return shown
             raise FailureEventException(self._failed(env, _TASK_FAILED, to_json_str(shown)))
 
         return poll
 
-    def _eval_sync(self, env: Any, **waiting: Any) -> Any:
-        outcome = super()._eval_sync(env=env, **waiting)
-        if outcome is None:  # the execution was stopped, or the state ran out of time
-            self._stop_job()
-        return outcome
+    def _eval_sync(self, env: Any, sync_resolver: Callable[[], Any], **_: Any) -> Any:
+        # Not the base class's: it also waits for a task token, which would hide that the time is over.
+        while env.is_running():
+            result = sync_resolver()
+            if result:
+                return result
+            time.sleep(_POLL_SECONDS)
+        self._stop_job()
+        return None
 
     def _stop_job(self) -> None:
         try:
@@ -183,39 +241,20 @@ class ServiceTask(StateTaskServiceCallback):  # type: ignore[misc]  # moto ships
             ),
         )
 
-    def _call(self, client: Any, action: str, request: dict[str, Any]) -> Any:
-        return self._shown(client, action, _plain(getattr(client, action)(**request)))
-
-    def _shown(self, client: Any, action: str, answer: dict[str, Any]) -> Any:
-        """Return an answer as Step Functions shows it: member names in Pascal case, values as JSON."""
-        return json.loads(to_json_str(_pascal(answer, _shape_of(client, action, answer))))
-
 
 _TASK_FAILED = StatesErrorName(typ=StatesErrorNameType.StatesTaskFailed)
 
 
-def _operation(client: Any, action: str) -> Any:
-    return client.meta.service_model.operation_model(client.meta.method_to_api_mapping[action])
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else to_json_str(value, (",", ":"))
 
 
 def _shape_of(client: Any, action: str, answer: dict[str, Any]) -> Any:
     # A build is described in a list of builds but shown as the single build that was started.
     if "build" in answer and action == "batch_get_builds":
         action = "start_build"
-    return _operation(client, action).output_shape
+    return shapes.operation(client, action).output_shape
 
 
 def _plain(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
-
-
-def _pascal(value: Any, shape: Any) -> Any:
-    if shape.type_name == "structure" and isinstance(value, dict):
-        return {
-            name[:1].upper() + name[1:]: _pascal(member, shape.members[name])
-            for name, member in value.items()
-            if name in shape.members
-        }
-    if shape.type_name == "list" and isinstance(value, list):
-        return [_pascal(member, shape.member) for member in value]
-    return value

@@ -24,9 +24,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     outcomes: list[Outcome] = []
     arn = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:{_NAME}:{_NAME}"
     role = request.get("roleArn", f"arn:aws:iam::{ACCOUNT}:role/{_NAME}")
-    test = Run(
-        arn, _NAME, Machine(arn, _NAME, machine, role), request.get("input") or "{}", outcomes.append
-    )
+    test = Run(arn, _NAME, Machine(arn, _NAME, machine, role), request.get("input") or "{}", outcomes.append)
     test.execute()
     return _answer(outcomes[0], test.events)
 

@@ -5,6 +5,7 @@ import http.client
 import select
 from collections import deque
 from collections.abc import Mapping
+from email.message import Message
 from typing import NamedTuple
 
 _HOST = "127.0.0.1"
@@ -14,11 +15,11 @@ class Answer(NamedTuple):
     """What a container answered."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
 
-class NoAnswer(Exception):  # noqa: N818 - what happened, not who is wrong
+class NoAnswer(Exception):
     """The container closed the connection, refused it, or did not answer in time."""
 
     def __init__(self, message: str, *, timed_out: bool = False) -> None:

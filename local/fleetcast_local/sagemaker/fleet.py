@@ -115,7 +115,7 @@ class Variant:
         return tuple(self._replica(instance) for instance in instances)
 
     def _new_instance(self) -> Instance:
-        return Instance(self._platform, self.serving, f"i-{random.getrandbits(64):016x}")  # noqa: S311 - a name
+        return Instance(self._platform, self.serving, f"i-{random.getrandbits(64):016x}")
 
     def _replica(self, instance: Instance) -> Replica:
         if not self.serving.multi_model:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from fleetcast_local.sandbox import Child, Sandbox, run
 
@@ -149,7 +150,7 @@ class Periodic:
         if self._thread.is_alive():
             self._thread.join()
 
-    def __enter__(self) -> "Periodic":
+    def __enter__(self) -> Self:
         self.start()
         return self
 

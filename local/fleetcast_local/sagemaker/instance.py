@@ -20,9 +20,10 @@ logger = logging.getLogger(__name__)
 
 _PING_EVERY = 0.1
 _STARTS = 3
+_DEATH_NOTICE = 0.1
 
 
-class NotHealthy(Exception):  # noqa: N818 - it is the deployment's outcome
+class NotHealthy(Exception):
     """The container did not come up."""
 
 
@@ -99,7 +100,8 @@ class Instance:
 
     def note_death(self) -> None:
         """Take no more requests if the container has died; whoever watches over it will start it again."""
-        if self.has_died:
+        # A connection breaks a moment before its process is seen to be gone.
+        if self._child is not None and self._child.wait(_DEATH_NOTICE) is not None:
             self.healthy = False
 
     def enter(self) -> bool:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from fleetcast_local.sagemaker.connections import Answer, NoAnswer
 from fleetcast_local.sagemaker.fleet import Fleet, Replica, Variant
@@ -30,7 +30,7 @@ class InvokeResponse(NamedTuple):
     body: bytes
 
 
-class _Refused(Exception):  # noqa: N818 - becomes the answer
+class _Refused(Exception):
     def __init__(self, status: int, code: str, message: str, **members: object) -> None:
         super().__init__(message)
         self.status = status
@@ -94,7 +94,7 @@ class Invoker:
             if replica.models is None or target is None:
                 answer, latency = self._send(replica, "/invocations", body, passed)
             else:
-                answer, latency = self._send_to_model(variant, replica, replica.models, body, passed, target)
+                answer, latency = self._send_to_model(variant, replica, body, passed)
             status = answer.status
             if status >= 400:
                 raise self._model_error(replica, status, answer.body.decode("utf-8", "replace"))
@@ -115,22 +115,16 @@ class Invoker:
             _count(variant, status, latency, time.perf_counter() - started, by_model=by_model)
 
     def _send_to_model(
-        self,
-        variant: Variant,
-        replica: Replica,
-        models: ModelCache,
-        body: bytes,
-        passed: dict[str, str],
-        target: str,
+        self, variant: Variant, replica: Replica, body: bytes, passed: dict[str, str]
     ) -> tuple[Answer, float]:
+        models, target = cast("ModelCache", replica.models), passed[TARGET_HEADER]
         variant.metrics.add(ModelCacheHit=float(models.holds(target)))
-        cached = replica.instance.serving.caches_models
         for attempt in range(_ATTEMPTS):
             model = models.acquire(target)
             try:
                 answer, latency = self._send(replica, f"/models/{model.name}/invoke", body, passed)
             finally:
-                models.release(model, keep=cached)
+                models.release(model)
             if attempt == _ATTEMPTS - 1:
                 break
             if answer.status == 404 and attempt == 0:
@@ -165,10 +159,10 @@ class Invoker:
         )
 
     def _no_answer(self, replica: Replica, error: NoAnswer) -> _Refused:
-        replica.instance.note_death()
         if error.timed_out:
             text = "Invocation timed out while waiting for a response from container primary."
         else:
+            replica.instance.note_death()
             text = f"Your invocation failed because the model container gave no answer: {error}."
         return self._model_error(replica, 0, text)
 
@@ -177,7 +171,7 @@ class Invoker:
         return _Refused(
             429,
             "ModelNotReadyException",
-            f"Model {error} was not ready within {seconds:g} seconds. It is still being downloaded or loaded; try again.",
+            f"Model {error} was not ready within {seconds:g} seconds. It is still being loaded; try again.",
         )
 
 

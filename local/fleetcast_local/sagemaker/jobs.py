@@ -25,7 +25,7 @@ SHUTDOWN_REASON = (
 _RUNNING = {"InProgress", "Stopping"}
 
 
-class JobFailed(Exception):  # noqa: N818 - it is the job's outcome, told in FailureReason
+class JobFailed(Exception):
     """The job cannot go on."""
 
 

@@ -1,6 +1,5 @@
 """What all List* operations share: filters, order and pages."""
 
-import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -39,8 +38,7 @@ def _in_range(moment: float, prefix: str, params: dict[str, Any]) -> bool:
 
 
 def _seconds(moment: Any) -> float:
-    parsed: datetime.datetime = parse_to_aware_datetime(moment)
-    return parsed.timestamp()
+    return float(parse_to_aware_datetime(moment).timestamp())
 
 
 def _order(kind: str, sort_by: str) -> Callable[[Record], tuple[Any, ...]]:

@@ -26,7 +26,7 @@ class JobMetrics:
 
     def read(self, lines: list[str]) -> bool:
         """Take the values from the lines, remember the last of each metric, publish all; return if any."""
-        data = [
+        data: list[dict[str, Any]] = [
             {"MetricName": name, "Value": value, "Timestamp": now()}
             for line in lines
             for name, pattern in self._patterns

@@ -22,17 +22,19 @@ TARGET_HEADER = "X-Amzn-SageMaker-Target-Model"
 _LOADERS = 8
 _DISK_LIMIT = 20_000  # models kept on disk; the oldest copies that are not loaded go first
 _TRIM_EVERY = 500
+_LOOK_AGAIN = 0.05
+_PATIENCE = 2.0  # with a container that is full although nothing in it can be unloaded
 
 
-class ModelNotReady(Exception):  # noqa: N818 - the request is in order, the model is not there yet
+class ModelNotReady(Exception):
     """The model is still being fetched or loaded."""
 
 
-class ModelMissing(Exception):  # noqa: N818 - named after what the caller is told
+class ModelMissing(Exception):
     """The model's archive cannot be fetched from S3 or opened."""
 
 
-class LoadFailed(Exception):  # noqa: N818 - the container's verdict
+class LoadFailed(Exception):
     """The container refused to load the model."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -44,13 +46,14 @@ class LoadFailed(Exception):  # noqa: N818 - the container's verdict
 class Model:
     """One model on one instance."""
 
-    def __init__(self, target: str, generation: int) -> None:
+    def __init__(self, target: str, generation: int, salt: str = "") -> None:
         self.target = target
         # What the container is told is opaque: it must not read a customer or a key out of it.
-        self.name = hashlib.sha256(target.encode()).hexdigest()[:40]
+        self.name = hashlib.sha256(f"{salt}{target}".encode()).hexdigest()[:40]
         self.generation = generation
         self.last_used = time.monotonic()
-        self.in_flight = 0
+        self.users = 0
+        """Requests that wait for it or are inside it: as long as there are any, it is not unloaded."""
         self.ready = False
         self.settled = threading.Event()
         self.error: Exception | None = None
@@ -67,76 +70,95 @@ class ModelCache:
         self._timing = timing
         self._metrics = metrics
         self._bucket, self._prefix = split_uri(instance.serving.container["ModelDataUrl"])
-        self._lock = threading.Lock()
+        self._keeps = instance.serving.caches_models
+        self._changed = threading.Condition()
         self._models: dict[str, Model] = {}
         self._fetched = itertools.count(1)
         self._loaders = ThreadPoolExecutor(_LOADERS, thread_name_prefix=f"load {instance.name}")
 
     def holds(self, target: str) -> bool:
         model = self._models.get(target)
-        return model is not None and model.ready and self._is_current(model)
+        return model is not None and model.ready and model.generation == self._instance.generation
 
     def __len__(self) -> int:
         return len(self._models)
 
     def acquire(self, target: str) -> Model:
-        """Return the loaded model, counted as in use; loading goes on even when the caller waits no longer."""
-        model = self._model(target)
-        if not model.ready:
-            started = time.monotonic()
-            settled = model.settled.wait(self._timing.model_wait)
-            self._metrics.add(ModelLoadingWaitTime=(time.monotonic() - started) * 1e6)
-            if not settled:
-                raise ModelNotReady(target)
-            if model.error is not None:
-                raise model.error
-        with self._lock:
-            model.in_flight += 1
+        """Return the loaded model, held until released; loading goes on even when the caller waits no longer."""
+        model = self._held(target)
+        try:
+            if not model.ready:
+                self._wait_for(model)
+        except BaseException:
+            self.release(model)
+            raise
         model.last_used = time.monotonic()
         return model
 
-    def release(self, model: Model, *, keep: bool) -> None:
-        with self._lock:
-            model.in_flight -= 1
-            unused = model.in_flight == 0
-        if not keep and unused:
-            self._unload(model)
-            shutil.rmtree(self._folder(model).parent, ignore_errors=True)
+    def release(self, model: Model) -> None:
+        with self._changed:
+            model.users -= 1
+            self._changed.notify_all()
+            if self._keeps or model.users or self._models.get(model.target) is not model:
+                return
+            del self._models[model.target]
+        self._unload(model)
+        shutil.rmtree(self._folder(model).parent, ignore_errors=True)
 
     def forget(self, model: Model) -> None:
         """The container says that it does not have the model: load it again when it is next asked for."""
-        with self._lock:
+        with self._changed:
             if self._models.get(model.target) is model:
                 del self._models[model.target]
 
     def make_room(self, wanted: Model) -> bool:
-        """Unload the least recently used model other than the wanted one; return whether there was one."""
-        with self._lock:
-            others = [m for m in self._models.values() if m.ready and m is not wanted and self._is_current(m)]
-            if not others:
-                return False
-            victim = min(others, key=lambda m: (m.in_flight > 0, m.last_used))
+        """Unload the least recently used model, waiting for one that is not in use; return whether there was one."""
+        patience = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + self._timing.model_wait
+        with self._changed:
+            while (victim := self._victim(wanted)) is None:
+                others = self._others(wanted)
+                now = time.monotonic()
+                if any(model.ready for model in others):
+                    patience = now + _PATIENCE
+                if not others or now > min(deadline, patience):
+                    return False
+                self._changed.wait(_LOOK_AGAIN)
             del self._models[victim.target]
         self._unload(victim)
         return True
 
+    def _others(self, wanted: Model) -> list[Model]:
+        current = self._instance.generation
+        return [m for m in self._models.values() if m is not wanted and m.generation == current]
+
+    def _victim(self, wanted: Model) -> Model | None:
+        unused = [model for model in self._others(wanted) if model.ready and not model.users]
+        return min(unused, key=lambda model: model.last_used, default=None)
+
+    def _wait_for(self, model: Model) -> None:
+        started = time.monotonic()
+        settled = model.settled.wait(self._timing.model_wait)
+        self._metrics.add(ModelLoadingWaitTime=(time.monotonic() - started) * 1e6)
+        if not settled:
+            raise ModelNotReady(model.target)
+        if model.error is not None:
+            raise model.error
+
     def close(self) -> None:
         self._loaders.shutdown(wait=False, cancel_futures=True)
 
-    def _model(self, target: str) -> Model:
+    def _held(self, target: str) -> Model:
         generation = self._instance.generation
-        model = self._models.get(target)
-        if model is not None and model.generation == generation:
-            return model
-        with self._lock:
+        with self._changed:
             model = self._models.get(target)
             if model is None or model.generation != generation:
-                model = self._models[target] = Model(target, generation)
+                # A model that is not kept gets a place of its own each time: the last one may still be leaving.
+                salt = "" if self._keeps else f"{next(self._fetched)} "
+                model = self._models[target] = Model(target, generation, salt)
                 self._loaders.submit(self._load, model)
+            model.users += 1
             return model
-
-    def _is_current(self, model: Model) -> bool:
-        return model.generation == self._instance.generation
 
     def _load(self, model: Model) -> None:
         try:
@@ -156,6 +178,8 @@ class ModelCache:
             if model.error is not None:
                 self.forget(model)
             model.settled.set()
+            with self._changed:
+                self._changed.notify_all()
 
     def _fetch(self, model: Model) -> None:
         folder = self._folder(model)
@@ -198,7 +222,7 @@ class ModelCache:
         return self._instance.sandbox.ml / "models" / model.name / "model"
 
     def _trim_disk(self) -> None:
-        with self._lock:
+        with self._changed:
             loaded = {model.name for model in self._models.values()}
         folders = list((self._instance.sandbox.ml / "models").iterdir())
         folders.sort(key=lambda folder: folder.stat().st_mtime)

@@ -106,3 +106,10 @@ def now() -> float:
 def epoch_ms(seconds: float) -> str:
     """Return a time as SageMaker's events write it."""
     return str(int(seconds * 1000))
+
+
+def event_detail(record: dict[str, Any], times: tuple[str, ...]) -> dict[str, Any]:
+    """Return a record's public members as an event's detail carries them."""
+    detail = {key: value for key, value in record.items() if not key.startswith("_")}
+    detail.update({name: epoch_ms(record[name]) for name in times if name in record})
+    return detail | {"Tags": {tag["Key"]: tag["Value"] for tag in record.get("_Tags", [])}}

@@ -8,16 +8,23 @@ from typing import Any
 from fleetcast_local.images import ProcessImage
 from fleetcast_local.sagemaker.hosts import End, Host, Hosts, Periodic
 from fleetcast_local.sagemaker.jobs import SHUTDOWN_REASON, Job, JobFailed, algorithm_error, host_names
-from fleetcast_local.sagemaker.platform import epoch_ms, now
+from fleetcast_local.sagemaker.platform import event_detail, now
 from fleetcast_local.sagemaker.sync import FolderSync
 from fleetcast_local.sagemaker.transfer import files_below, shard
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 _MESSAGE_LIMIT = 1024
 _CONFIG_MEMBERS = (
-    "ProcessingJobArn ProcessingJobName AppSpecification Environment ProcessingInputs ProcessingOutputConfig "
-    "ProcessingResources RoleArn StoppingCondition"
-).split()
+    "ProcessingJobArn",
+    "ProcessingJobName",
+    "AppSpecification",
+    "Environment",
+    "ProcessingInputs",
+    "ProcessingOutputConfig",
+    "ProcessingResources",
+    "RoleArn",
+    "StoppingCondition",
+)
 _EVENT_TIMES = ("CreationTime", "ProcessingStartTime", "ProcessingEndTime", "LastModifiedTime")
 
 
@@ -128,10 +135,9 @@ class ProcessingJob(Job):
         self._tell()
 
     def _tell(self) -> None:
-        record = self._record()
-        detail = {k: v for k, v in record.items() if k not in _EVENT_TIMES and not k.startswith("_")}
-        detail.update({name: epoch_ms(record[name]) for name in _EVENT_TIMES if name in record})
-        self.platform.tell("SageMaker Processing Job State Change", detail)
+        self.platform.tell(
+            "SageMaker Processing Job State Change", event_detail(self._record(), _EVENT_TIMES)
+        )
 
 
 def _exit_message(hosts: list[Host]) -> str:

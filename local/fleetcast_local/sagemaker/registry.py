@@ -5,17 +5,13 @@ from typing import Any
 
 from fleetcast_local.records import Record
 from fleetcast_local.sagemaker.listing import page
-from fleetcast_local.sagemaker.platform import Platform, epoch_ms, now
+from fleetcast_local.sagemaker.platform import Platform, event_detail, now
 from fleetcast_local.sagemaker.records_api import find
 from fleetcast_local.service_model import ApiError, ServiceModel
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
-_EVENT_MEMBERS = (
-    "ModelPackageName ModelPackageGroupName ModelPackageVersion ModelPackageArn ModelPackageDescription "
-    "InferenceSpecification ModelPackageStatus ModelPackageStatusDetails ModelApprovalStatus ApprovalDescription "
-    "CustomerMetadataProperties ModelMetrics SourceUri"
-).split()
+_EVENT_TIMES = ("CreationTime", "LastModifiedTime")
 _REPLACED = (
     "ModelApprovalStatus",
     "ApprovalDescription",
@@ -179,9 +175,7 @@ class Registry:
         return record
 
     def _tell(self, record: Record) -> None:
-        detail = {name: record[name] for name in _EVENT_MEMBERS if name in record}
-        detail["CreationTime"] = epoch_ms(record["CreationTime"])
-        self._platform.tell("SageMaker Model Package State Change", detail)
+        self._platform.tell("SageMaker Model Package State Change", event_detail(record, _EVENT_TIMES))
 
 
 def _last(name_or_arn: str) -> str:

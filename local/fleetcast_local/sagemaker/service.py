@@ -1,7 +1,6 @@
 """The local SageMaker: control plane and data plane behind two functions."""
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from fleetcast_local.images import ImageStore
 from fleetcast_local.records import Records
 from fleetcast_local.sagemaker.endpoints import Endpoints
-from fleetcast_local.sagemaker.invocation import InvokeResponse, Invoker
+from fleetcast_local.sagemaker.invocation import Invoker, InvokeResponse
 from fleetcast_local.sagemaker.job_operations import JobOperations
 from fleetcast_local.sagemaker.models import Models
 from fleetcast_local.sagemaker.platform import CachedClients, Emit, Platform, Timing, ignore_events
@@ -28,7 +27,7 @@ class LocalSageMaker:
     A managed spot job is interrupted by `interrupt`, or by an empty file `interrupt/<job name>` in the store.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where it lives, whom it talks to, how it is named: a frozen set of facts
         self,
         store: Path,
         clients: Callable[[str], Any],
@@ -51,6 +50,7 @@ class LocalSageMaker:
             timing: the platform's waits.
         """
         cached = CachedClients(clients)
+        store = store.absolute()
         self._model = service_model("sagemaker")
         self._platform = Platform(
             store=store,
@@ -73,7 +73,6 @@ class LocalSageMaker:
             | self._endpoints.handlers()
             | Registry(self._platform, self._model).handlers()
         )
-        self._closing = threading.Event()
 
     def call(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         """Answer a control-plane operation, or raise ApiError."""

@@ -1,6 +1,7 @@
 """Training jobs: the `/opt/ml` contract, sharding, checkpoints, managed spot and model artifacts."""
 
 import json
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -12,9 +13,11 @@ from fleetcast_local.sagemaker.artifacts import upload_artifacts
 from fleetcast_local.sagemaker.hosts import End, Host, Hosts, Periodic
 from fleetcast_local.sagemaker.jobs import SHUTDOWN_REASON, Job, JobFailed, algorithm_error, host_names
 from fleetcast_local.sagemaker.metrics import JobMetrics
-from fleetcast_local.sagemaker.platform import Platform, epoch_ms, now
+from fleetcast_local.sagemaker.platform import Platform, event_detail, now
 from fleetcast_local.sagemaker.sync import FolderSync
 from fleetcast_local.sagemaker.transfer import Cancelled, shard
+
+logger = logging.getLogger(__name__)
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 _MESSAGES = {
@@ -35,11 +38,6 @@ _STOPPED_AS = {
     End.MAX_RUNTIME: "MaxRuntimeExceeded",
     End.MAX_WAIT: "MaxWaitTimeExceeded",
 }
-_EVENT_MEMBERS = (
-    "TrainingJobName TrainingJobArn TrainingJobStatus SecondaryStatus FailureReason HyperParameters "
-    "AlgorithmSpecification RoleArn InputDataConfig OutputDataConfig ResourceConfig StoppingCondition "
-    "SecondaryStatusTransitions Tags Environment CheckpointConfig EnableManagedSpotTraining ModelArtifacts"
-).split()
 _EVENT_TIMES = ("CreationTime", "TrainingStartTime", "TrainingEndTime", "LastModifiedTime")
 
 
@@ -100,6 +98,7 @@ class TrainingJob(Job):
         followers = self.log_followers(hosts, LOG_GROUP)
 
         def look() -> None:
+            self._look_for_trigger()
             for sync in checkpoints:
                 sync.try_push()
             if self._metrics.read([line for follower in followers for line in follower.follow()]):
@@ -222,10 +221,16 @@ class TrainingJob(Job):
         )
 
     def _tell(self) -> None:
-        record = self._record()
-        detail = {name: record[name] for name in _EVENT_MEMBERS if name in record}
-        detail.update({name: epoch_ms(record[name]) for name in _EVENT_TIMES if name in record})
-        self.platform.tell("SageMaker Training Job State Change", detail)
+        self.platform.tell("SageMaker Training Job State Change", event_detail(self._record(), _EVENT_TIMES))
+
+    def _look_for_trigger(self) -> None:
+        trigger = self.platform.store / "interrupt" / self.name
+        if trigger.exists():
+            trigger.unlink()
+            if self.request.get("EnableManagedSpotTraining"):
+                self.interrupt()
+            else:
+                logger.warning("%s does not use managed spot training and is not interrupted", self.name)
 
     def interrupt(self) -> None:
         """Take the spot capacity away: the hosts are killed without notice and start again."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -21,7 +20,7 @@ class TransferError(Exception):
     """Data that cannot be copied as asked; the text becomes the job's FailureReason."""
 
 
-class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked for it
+class Cancelled(Exception):
     """The job was stopped while its data was being copied."""
 
 
@@ -89,9 +88,10 @@ class Transfer:
             ) from error
         return [S3Object(base_bucket, base + suffix, suffix.lstrip("/")) for suffix in suffixes]
 
-    def read(self, bucket: str, key: str) -> bytes:
+    def read(self, bucket: str, key: str, version: str | None = None) -> bytes:
+        which = {"Bucket": bucket, "Key": key} | ({"VersionId": version} if version else {})
         try:
-            content: bytes = self._clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+            content: bytes = self._clients("s3").get_object(**which)["Body"].read()
         except (ClientError, BotoCoreError) as error:
             raise TransferError(f"Cannot read s3://{bucket}/{key}: {error}") from error
         return content

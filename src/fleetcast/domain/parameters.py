@@ -101,7 +101,7 @@ PARAMETERS = (
     ),
     Parameter("data/instance_type", "ml.m5.xlarge", "", "Instance of the processing job", pattern=_INSTANCE),
     Parameter("data/volume_gb", 50, "GB", "Disk of the processing job", low=1, high=16_384),
-    Parameter("data/max_runtime_seconds", 7_200, "s", "Longest processing job", low=60, high=777_600),
+    Parameter("data/max_runtime_seconds", 7_200, "s", "Longest processing job", low=1, high=777_600),
     Parameter("training/horizon", 28, "steps", "How far ahead the backtest looks", low=1, high=366),
     Parameter("training/origins", 1, "origins", "Backtest origins per customer", low=1, high=52),
     Parameter("training/engine", "prophet", "", "Who fits the models", pattern="prophet"),
@@ -118,7 +118,7 @@ PARAMETERS = (
         "training/instance_count", 1, "instances", "Hosts the objects are sharded over", low=1, high=100
     ),
     Parameter("training/volume_gb", 30, "GB", "Disk of each training host", low=1, high=16_384),
-    Parameter("training/max_runtime_seconds", 14_400, "s", "Longest training job", low=60, high=2_419_200),
+    Parameter("training/max_runtime_seconds", 14_400, "s", "Longest training job", low=1, high=2_419_200),
     Parameter("training/use_spot", default=True, unit="", meaning="Train on managed spot capacity"),
     Parameter(
         "training/max_wait_seconds",

@@ -1,0 +1,100 @@
+"""How every benchmark keeps its result: a dated file that says where it was measured, and a table made from it."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+_BEGIN = "<!-- results: generated, do not edit -->"
+_END = "<!-- end of results -->"
+
+
+def record(scenario: str, figures: Mapping[str, Any], versions: Mapping[str, str]) -> None:
+    """Write results/<scenario>.json and the table in <scenario>/README.md; print the same as one line of JSON.
+
+    Args:
+        scenario: The name of the scenario's folder.
+        figures: Case → measure → number; or measure → number.
+        versions: Distribution → version of what was measured.
+    """
+    result = {
+        "scenario": scenario,
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": _commit(),
+        "machine": _machine(),
+        "versions": {"python": platform.python_version(), **versions},
+        "figures": figures,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{scenario}.json").write_text(json.dumps(result, indent=1) + "\n")
+    readme = ROOT / "benchmarks" / scenario / "README.md"
+    if readme.exists():
+        readme.write_text(with_table(readme.read_text(), result))
+    print(json.dumps(result, separators=(",", ":")), flush=True)
+
+
+def versions_of(*distributions: str) -> dict[str, str]:
+    return {name: version(name) for name in distributions}
+
+
+def with_table(readme: str, result: Mapping[str, Any]) -> str:
+    """Return the readme with the part between its two markers made anew from the result."""
+    before, _, rest = readme.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return f"{before}{_BEGIN}\n{table(result)}\n{_END}{after}"
+
+
+def table(result: Mapping[str, Any]) -> str:
+    figures = result["figures"]
+    cases = figures if _is_nested(figures) else {name: {"value": value} for name, value in figures.items()}
+    columns = list(dict.fromkeys(column for case in cases.values() for column in case))
+    lines = ["| | " + " | ".join(columns) + " |", "|---|" + "--:|" * len(columns)]
+    for name, case in cases.items():
+        lines.append(f"| {name} | " + " | ".join(_shown(case.get(column)) for column in columns) + " |")
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    lines += ["", f"{result['date']}, commit {result['commit']}, {result['machine']}; {versions}."]
+    return "\n".join(lines)
+
+
+def _is_nested(figures: Mapping[str, Any]) -> bool:
+    return all(isinstance(value, Mapping) for value in figures.values())
+
+
+def _shown(value: float | str | None) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else f"{value:,}"
+
+
+def _commit() -> str:
+    found = _git("rev-parse", "--short", "HEAD")
+    if not found:
+        return "none"
+    return f"{found}, changed" if _git("status", "--porcelain", "--untracked-files=no") else found
+
+
+def _git(*arguments: str) -> str:
+    answer = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} cores of {_processor()}, {memory:.0f} GiB, {platform.system()}"
+
+
+def _processor() -> str:
+    described = Path("/proc/cpuinfo")
+    if described.exists():
+        for line in described.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

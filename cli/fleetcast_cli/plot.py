@@ -1,0 +1,53 @@
+"""A forecast and its interval, drawn with characters."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import plotext
+
+from fleetcast_cli.output import clean
+
+_HEIGHT = 16
+_NARROWEST, _WIDEST = 40, 110
+_LABELS = 6
+
+
+def draw_forecast(answer: dict[str, Any], width: int, *, colours: bool) -> str:
+    """Return the plot as text: the forecast as a line, the bounds of its interval dotted."""
+    steps = answer["forecast"]
+    figure = plotext.figure
+    figure.clear()
+    figure.theme("colorless")
+    figure.plot_size(min(max(width, _NARROWEST), _WIDEST), _HEIGHT)
+    share = answer.get("interval")
+    bounds = f" and its {share:.0%} interval" if share else ""
+    figure.title(clean(f"Customer {answer['customer_id']}: forecast{bounds}"))
+    for name, colour, marker in (
+        ("yhat_lower", "cyan", "dot"),
+        ("yhat_upper", "cyan", "dot"),
+        ("yhat", "green", "braille"),
+    ):
+        _add(figure, [step[name] for step in steps], marker, colour)
+    _label(figure, [step["timestamp"] for step in steps])
+    return str(figure.build().string(colorless=not colours)).rstrip()
+
+
+def _add(figure: Any, values: Sequence[float], marker: str, colour: str) -> None:
+    signal = figure.signal(list(range(len(values))), list(values), marker=plotext.marker(marker, colour))
+    if len(values) > 1:
+        signal.lines()
+    figure.draw(signal)
+
+
+def _label(figure: Any, timestamps: Sequence[str]) -> None:
+    last = len(timestamps) - 1
+    count = min(_LABELS, last + 1)
+    places = sorted({round(number * last / max(count - 1, 1)) for number in range(count)})
+    figure.ruler("x").ticks(places, [_short(timestamps[place]) for place in places])
+
+
+def _short(timestamp: str) -> str:
+    moment = datetime.fromisoformat(timestamp)
+    midnight = (moment.hour, moment.minute) == (0, 0)
+    return f"{moment:%d %b}" if midnight else f"{moment:%d %b %H:%M}"

@@ -1,0 +1,1 @@
+"""Building the container images: with Docker, with Buildah, or as process images for the local cloud."""

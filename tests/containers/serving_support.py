@@ -1,0 +1,121 @@
+"""Models laid out as the platform does it, and the real serving process in front of them."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from fleetcast_engine import FittedModel, pack
+from fleetcast_engine.model import Metrics
+from fleetcast_engine.naive_model import NaiveModel
+from fleetcast_engine.timeline import Timeline
+
+RUN_ID = "r20260131020000-0a1b2c"
+DAY = 86_400
+END = 1_735_603_200  # 2024-12-31
+PATIENCE = 60
+
+
+def naive_model(customer_id: str, season: int = 7) -> FittedModel:
+    """Return a model whose forecast is 1, 2, 3 up to the season's length, and over again."""
+    return FittedModel(
+        customer_id=customer_id,
+        run_id=RUN_ID,
+        family="seasonal_naive",
+        parameters=NaiveModel(np.arange(1.0, season + 1), 0.5),
+        timeline=Timeline("daily", DAY, END),
+        training_start=END - 99 * DAY,
+        trained_at=END + DAY,
+        horizon=28,
+        metrics=Metrics(0.4, 0.4, 1),
+        nonnegative=True,
+    )
+
+
+def lay_out(root: Path, name: str, model: FittedModel | None = None) -> str:
+    """Extract a model's artifact to `<root>/<name>/model`, and return that as the platform's url."""
+    directory = root / name / "model"
+    directory.mkdir(parents=True)
+    archive = root / name / "artifact.tar.gz"
+    archive.write_bytes(pack(model or naive_model(name)))
+    subprocess.run(["tar", "-xzf", str(archive), "-C", str(directory)], check=True)
+    return str(directory)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server:
+    """A serving container's process."""
+
+    def __init__(self, root: Path, **environment: str) -> None:
+        self.port = free_port()
+        settings = {
+            "FLEETCAST_ML_ROOT": str(root),
+            "FLEETCAST_BIND_HOST": "127.0.0.1",
+            "SAGEMAKER_BIND_TO_PORT": str(self.port),
+            **environment,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "fleetcast_serving", "serve"],
+            env={**os.environ, **settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.process.communicate()
+            try:
+                self.client.get("/ping")
+            except httpx.TransportError:
+                time.sleep(0.02)
+            else:
+                return
+        raise AssertionError("the server does not answer")
+
+    def load(self, name: str, url: str) -> httpx.Response:
+        return self.client.post("/models", json={"model_name": name, "url": url})
+
+    def invoke(self, name: str, document: Any) -> httpx.Response:
+        return self.client.post(f"/models/{name}/invoke", json=document)
+
+    def unload_everything(self) -> None:
+        while models := self.client.get("/models").json()["models"]:
+            for model in models:
+                assert self.client.delete(f"/models/{model['modelName']}").status_code == 200
+
+    def stop(self) -> str:
+        """End the process and return what it logged."""
+        self.client.close()
+        self.process.terminate()
+        output, _ = self.process.communicate(timeout=PATIENCE)
+        return output
+
+
+@contextmanager
+def serving(root: Path, **environment: str) -> Iterator[Server]:
+    server = Server(root, **environment)
+    try:
+        server.wait()
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
+        server.client.close()
+        server.process.communicate(timeout=PATIENCE)
