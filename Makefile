@@ -70,7 +70,7 @@ docs: $(STAMP) ## regenerate the reference tables
 .PHONY: lock
 lock: $(STAMP) ## lock requirements/*.txt anew from pyproject.toml
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet uv
-	@for group in layer parquet training serving dev sam clients; do \
+	@for group in layer parquet build training serving dev sam clients; do \
 	  $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
 	    --group $$group --output-file requirements/$$group.txt || exit 1; done
 
@@ -87,17 +87,19 @@ build-FleetcastLayer:
 # What EvaluateRun never touches is left out: Lambda allows 250 MB for all layers of a function.
 build-ParquetLayer:
 	@$(PIP) install --require-hashes -r requirements/parquet.txt --target "$(ARTIFACTS_DIR)/python" $(LAYER_FLAGS)
-	@cd "$(ARTIFACTS_DIR)/python/pyarrow" && rm -rf tests include src libarrow_flight* libarrow_substrait* libarrow_python_flight* _flight* _substrait*
+	@cd "$(ARTIFACTS_DIR)/python/pyarrow" && rm -rf tests include src libarrow_flight* libarrow_python_flight* _flight*
 	@find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
 build-SourceLayer:
 	@mkdir -p "$(ARTIFACTS_DIR)/src" "$(ARTIFACTS_DIR)/requirements"
 	@cp -R Makefile containers buildspecs "$(ARTIFACTS_DIR)/"
 	@cp -R src/fleetcast "$(ARTIFACTS_DIR)/src/"
-	@cp requirements/training.txt requirements/serving.txt "$(ARTIFACTS_DIR)/requirements/"
+	@cp requirements/training.txt requirements/serving.txt requirements/build.txt "$(ARTIFACTS_DIR)/requirements/"
 	@find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: image-training image-serving
 image-training:
+	@python3 -c 'import boto3' 2>/dev/null || python3 -m pip install --quiet --require-hashes -r requirements/build.txt
 	@containers/build processing training
 image-serving:
+	@python3 -c 'import boto3' 2>/dev/null || python3 -m pip install --quiet --require-hashes -r requirements/build.txt
 	@containers/build serving

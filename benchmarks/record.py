@@ -30,6 +30,8 @@ def record(scenario: str, figures: Mapping[str, Any], versions: Mapping[str, str
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "commit": _commit(),
         "machine": _machine(),
+        # What others did meanwhile: a figure measured on a busy machine must say so.
+        "load": round(os.getloadavg()[1], 1),
         "versions": {"python": platform.python_version(), **versions},
         "figures": figures,
     }
@@ -60,7 +62,8 @@ def table(result: Mapping[str, Any]) -> str:
     for name, case in cases.items():
         lines.append(f"| {name} | " + " | ".join(_shown(case.get(column)) for column in columns) + " |")
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    lines += ["", f"{result['date']}, commit {result['commit']}, {result['machine']}; {versions}."]
+    lines += ["", f"{result['date']}, commit {result['commit']}, {result['machine']}, "
+        f"load {result['load']} when it ended; {versions}.""]
     return "\n".join(lines)
 
 

@@ -46,6 +46,8 @@ def ask_forecast(
         pause = _retry_after(response)
         say_waiting(f"{_sentence(response)} Waiting {pause:g} s ({attempt} of {_ATTEMPTS - 1}).")
         time.sleep(pause)
+    if response.status_code == 400:
+        raise UsageMistake(_sentence(response))
     raise ApiRefusal(response.status_code, _sentence(response))
 
 

@@ -1,7 +1,7 @@
 """fleetcast up, down, status: the local cloud, and how a stack is doing."""
 
 from email import message_from_bytes
-from email.header import decode_header, make_header
+from email.policy import default as default_policy
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import typer
 from fleetcast_cli.options import EnvOption, JsonOption
 from fleetcast_cli.output import format_age, print_facts, print_json, say
 from fleetcast_cli.project import Environment, Project
-from fleetcast_cli.runs import recent_runs
+from fleetcast_cli.runs import recent_runs, started_at
 from fleetcast_cli.session import Cloud
 from fleetcast_local import lifecycle
 
@@ -92,7 +92,13 @@ def _describe_inbox(inbox: Path) -> dict[str, Any]:
 
 
 def read_subject(path: Path) -> str:
-    return str(make_header(decode_header(message_from_bytes(path.read_bytes())["Subject"] or "")))
+    """Return an email's subject, or its first words where SNS gave it a subject that says nothing."""
+    email = message_from_bytes(path.read_bytes(), policy=default_policy)
+    subject = str(email["Subject"] or "").strip()
+    body = email.get_body(("plain",))
+    if (subject and subject != "AWS Notification Message") or body is None:
+        return subject
+    return str(body.get_content()).strip().partition("\n")[0][:120]
 
 
 def _describe_stack(cloud: Cloud) -> dict[str, Any]:
@@ -152,4 +158,4 @@ def _endpoint_in_words(endpoint: dict[str, Any] | None) -> str | None:
 def _run_in_words(run: dict[str, Any] | None) -> str:
     if run is None:
         return "none yet: fleetcast ingest FILE, then fleetcast retrain --wait"
-    return f"{run['run_id']} {run['status']}, {format_age(run['started_at'])}"
+    return f"{run['run_id']} {run['status']}, {format_age(started_at(run))}"

@@ -93,7 +93,7 @@ def ingest(
     context: typer.Context,
     files: Annotated[
         list[Path],
-        typer.Argument(help="CSV, .csv.gz or Parquet files, or folders of them.", show_default=False),
+        typer.Argument(metavar="FILE...", help="CSV, .csv.gz or Parquet files, or folders of them."),
     ],
     env: EnvOption = Environment.LOCAL,
     *,

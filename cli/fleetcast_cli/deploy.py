@@ -43,6 +43,8 @@ def deploy(
         return
     say(f"Stack {cloud.settings.stack_name} is deployed in {env.value}.", "bold")
     print_table(("Output", "Value"), sorted(outputs.items()))
+    if cloud.is_local:
+        say(f"On this machine the API answers at {cloud.api_url}")
 
 
 def deploy_stack(cloud: Cloud, overrides: list[str], *, confirmed: bool = True) -> dict[str, str]:

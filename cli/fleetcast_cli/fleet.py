@@ -11,7 +11,7 @@ from fleetcast_cli.options import EnvOption, JsonOption
 from fleetcast_cli.outcome import print_summary
 from fleetcast_cli.output import format_age, format_seconds, note, print_facts, print_json, print_table, say
 from fleetcast_cli.project import Environment, Project
-from fleetcast_cli.runs import find_run, recent_runs
+from fleetcast_cli.runs import find_run, recent_runs, started_at
 from fleetcast_cli.session import Cloud
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _run_row(run: dict[str, Any]) -> list[Any]:
         run["run_id"],
         run["status"],
         run.get("trigger"),
-        format_age(run["started_at"]),
+        format_age(started_at(run)),
         _duration(run),
         summary.get("trained"),
         summary.get("customers"),
@@ -224,7 +224,7 @@ def _run_row(run: dict[str, Any]) -> list[Any]:
 def _duration(run: dict[str, Any]) -> str | None:
     if not run.get("ended_at"):
         return None
-    took = datetime.fromisoformat(run["ended_at"]) - datetime.fromisoformat(run["started_at"])
+    took = datetime.fromisoformat(run["ended_at"]) - started_at(run)
     return format_seconds(max(0.0, took.total_seconds()))
 
 

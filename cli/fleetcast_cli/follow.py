@@ -60,7 +60,7 @@ class _Display:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._told: str = ""
+        self._tenth = 0
         self._state = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console
         )
@@ -76,11 +76,11 @@ class _Display:
         self.picture = Group(self._state, self._customers)
 
     def show(self, execution: Execution, rows: TrainingRows | None) -> None:
+        if rows is not None:
+            self._show_rows(rows)
         for step in noteworthy(execution.take_steps()):
             self._console.print(f"  {step.state:<24} {format_seconds(step.seconds):>9}")
         self._state.update(self._current, description=_describe(execution))
-        if rows is not None:
-            self._show_rows(rows)
 
     def _show_rows(self, rows: TrainingRows) -> None:
         failed = sum(host.failed for host in rows.hosts.values())
@@ -98,12 +98,10 @@ class _Display:
 
     def _tell(self, done: int, total: int | None) -> None:
         # Without a terminal there is no bar: a line at every tenth is enough for a log.
-        if self._console.is_terminal or not total:
-            return
-        line = f"  trained {done * 10 // total * 10} % of {total} customers"
-        if done and line != self._told:
-            self._told = line
-            self._console.print(line)
+        tenth = done * 10 // total if total else 0
+        if tenth > self._tenth and not self._console.is_terminal:
+            self._tenth = tenth
+            self._console.print(f"  {done} of {total} customers")
 
 
 def _describe(execution: Execution) -> str:

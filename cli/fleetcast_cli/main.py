@@ -53,12 +53,9 @@ def _guard(run: Callable[[], Any]) -> int:
 
 
 def _report(error: Exception) -> int:
-    usage = getattr(error, "format_message", None)
-    if usage:
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context else "fleetcast"
-        note(f"{command}: {usage()} See {command} --help.", "red")
-        return int(getattr(error, "exit_code", FAILED))
+    typed_wrongly = getattr(error, "format_message", None)
+    if typed_wrongly:
+        return _report_usage(error, typed_wrongly())
     sentence = explain(error)
     if os.environ.get("FLEETCAST_DEBUG"):
         traceback.print_exception(error)
@@ -66,6 +63,14 @@ def _report(error: Exception) -> int:
         sentence = f"unexpected error: {error!r}. The full traceback is in {_log(error)}"
     note(f"fleetcast: {sentence or repr(error)}", "red")
     return exit_code(error)
+
+
+def _report_usage(error: Exception, sentence: str) -> int:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "fleetcast"
+    if sentence:  # without any argument the help has been printed, and there is nothing to add
+        note(f"{command}: {sentence.rstrip('.')}. See {command} --help.", "red")
+    return int(getattr(error, "exit_code", FAILED))
 
 
 def _log(error: Exception) -> Path:

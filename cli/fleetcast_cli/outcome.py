@@ -86,8 +86,9 @@ def _advice(farewell: dict[str, Any], status: str) -> str | None:
     said = [line for line in message.splitlines() if line.startswith("What to do: ")]
     if said:
         return said[0].removeprefix("What to do: ")
-    stopped = "The models that were serving keep serving; start a run again when it suits."
-    return stopped if status in ("ABORTED", "TIMED_OUT") else None
+    if status == SUCCEEDED:
+        return None
+    return "The models that were serving keep serving. The execution's history says where it ended."
 
 
 def find_run_files(cloud: Cloud, run_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

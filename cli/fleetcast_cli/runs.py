@@ -1,5 +1,6 @@
 """What the run table tells: the runs, newest first, and the one that is at work."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from fleetcast.adapters.items import from_item
@@ -53,3 +54,10 @@ def read_lock(cloud: Cloud) -> dict[str, Any] | None:
         TableName=cloud.outputs.run_table, Key={"run_id": {"S": LOCK}}, ConsistentRead=True
     )
     return from_item(answer["Item"]) if "Item" in answer else None
+
+
+def started_at(run: dict[str, Any]) -> datetime:
+    """Return when a run began; one that ended before it was recorded still has its id, which tells."""
+    if run.get("started_at"):
+        return datetime.fromisoformat(run["started_at"])
+    return datetime.strptime(run["run_id"][1:15], "%Y%m%d%H%M%S").replace(tzinfo=UTC)

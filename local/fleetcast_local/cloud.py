@@ -32,11 +32,11 @@ _API_PREFIX = "/_aws/execute-api/"
 
 def run(layout: Layout, port: int) -> None:
     """Serve until SIGTERM or SIGINT, then end every child."""
-    quiet_libraries()
+    _quiet_libraries()
     asyncio.run(Cloud(layout, port).serve())
 
 
-def quiet_libraries() -> None:
+def _quiet_libraries() -> None:
     logging.getLogger().setLevel(logging.WARNING)
     # A task that fails as its workflow expects is an error to moto, and its log line is a page long.
     logging.getLogger("moto").setLevel(logging.CRITICAL)

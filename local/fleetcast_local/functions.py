@@ -265,7 +265,7 @@ def runtime_libraries(store: Path) -> Path:
             origin = Path(spec.origin)
             source = origin.parent if spec.submodule_search_locations else origin
             link = folder / source.name
-            if not link.exists():
+            if link.resolve() != source.resolve():
                 link.unlink(missing_ok=True)
                 link.symlink_to(source)
     return folder

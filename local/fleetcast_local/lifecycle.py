@@ -22,6 +22,7 @@ from fleetcast_local.layout import FIRST_PORT, HOST, CloudAddress, Layout
 HEALTH_PATH = "/_fleetcast/health"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
+_BUSY_SECONDS = 30.0
 _PORTS_TRIED = 200
 _LOG_TAIL_LINES = 15
 _LOG_KEPT_BYTES = 5_000_000
@@ -121,10 +122,20 @@ def _only_one(layout: Layout) -> Iterator[None]:
 
 def _running(layout: Layout) -> CloudAddress | None:
     address = layout.read_address()
-    if address is None or not processes.is_marked(address.pid, layout.identity):
+    if address is None:
         return None
+    # A busy daemon answers late; taking it for dead would kill what it is busy with.
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while time.monotonic() < deadline and processes.is_marked(address.pid, layout.identity):
+        if _is_ready(layout, address):
+            return address
+        time.sleep(0.1)
+    return None
+
+
+def _is_ready(layout: Layout, address: CloudAddress) -> bool:
     answer = health(address.endpoint_url)
-    return address if answer and answer.get("cloud") == layout.identity else None
+    return answer is not None and answer.get("cloud") == layout.identity
 
 
 def _start(layout: Layout) -> CloudAddress:
@@ -161,8 +172,7 @@ def _wait_until_healthy(layout: Layout, process: "subprocess.Popen[bytes]", addr
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise CloudError(f"the local cloud ended while starting{_log_tail(layout)}")
-        answer = health(address.endpoint_url)
-        if answer and answer.get("cloud") == layout.identity:
+        if _is_ready(layout, address):
             # Started and left alone on purpose: without this, its end would be reported as a leak.
             process.returncode = 0
             return

@@ -15,6 +15,7 @@ from typing import Any
 
 from ministack.services import sns
 
+from fleetcast_local import alarm_mail
 from fleetcast_local.layout import REGION, write_atomically
 
 logger = logging.getLogger("fleetcast.mail")
@@ -36,7 +37,10 @@ def install(inbox: Path) -> None:
         fan_out(*given, **named)
         bound = parameters.bind(*given, **named)
         bound.apply_defaults()
-        _mail(inbox, bound.arguments)
+        try:
+            _mail(inbox, bound.arguments)
+        except Exception:  # some publishers swallow errors, and a lost alert must not be lost silently
+            logger.exception("a message could not be mailed")
 
     sns._fanout = fan_out_and_mail  # noqa: SLF001
 
@@ -50,7 +54,14 @@ def _mail(inbox: Path, message: dict[str, Any]) -> None:
             message["message"], message["message_structure"], subscription["protocol"]
         )
         if sns._matches_filter_policy(subscription, message["message_attributes"] or {}, text):  # noqa: SLF001
-            deliver(inbox, topic, subscription, Notification(message["msg_id"], message["subject"], text))
+            deliver(inbox, topic, subscription, _notification(message, subscription, text))
+
+
+def _notification(message: dict[str, Any], subscription: dict[str, Any], text: str) -> "Notification":
+    alarm = alarm_mail.alarm_of(text) if subscription["protocol"] == "email" else None
+    if alarm is None:
+        return Notification(message["msg_id"], message["subject"], text)
+    return Notification(message["msg_id"], alarm_mail.subject(alarm), alarm_mail.text(alarm))
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,6 @@ def deliver(
 
 
 def compose(topic: dict[str, Any], subscription: dict[str, Any], notification: Notification) -> EmailMessage:
-    name = topic["arn"].rpartition(":")[2]
     display = topic.get("attributes", {}).get("DisplayName") or "AWS Notifications"
     message = EmailMessage()
     message["From"] = f'"{display}" <{_SENDER}>'
@@ -83,7 +93,6 @@ def compose(topic: dict[str, Any], subscription: dict[str, Any], notification: N
     message["Subject"] = " ".join((notification.subject or _DEFAULT_SUBJECT).split())
     message["Date"] = format_datetime(notification.at)
     message["Message-ID"] = make_msgid(idstring=notification.identity, domain=f"{REGION}.amazonses.com")
-    message["X-Fleetcast-Topic"] = name
     body = _as_json if subscription["protocol"] == "email-json" else _as_text
     text = body(topic["arn"], subscription, notification)
     # Readable as it lies in the folder, unless a line is longer than a mail may have.
@@ -94,7 +103,7 @@ def compose(topic: dict[str, Any], subscription: dict[str, Any], notification: N
 
 def _as_text(_topic: str, subscription: dict[str, Any], notification: Notification) -> str:
     return (
-        f"{notification.text}\n\n--\n"
+        f"{notification.text.rstrip()}\n\n--\n"
         "If you wish to stop receiving notifications from this topic, please click or visit the link below "
         "to unsubscribe:\n"
         f"{_unsubscribe_url(subscription)}\n\n"

@@ -43,7 +43,6 @@ class InitiateRunSettings(_Settings):
 class EvaluateRunSettings(_Settings):
     stack_name: str
     data_bucket: str
-    parameter_path: str
 
 
 @dataclass(frozen=True)

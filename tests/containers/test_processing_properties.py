@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.containers.processing_support import RUN_ID, ProcessingRoot, Reading, quality_in, series_in
 
-from fleetcast_processing import csv_rows, intake
+from fleetcast_processing import csv_rows, intake, job
 from fleetcast_processing.job import Folders, run
 from fleetcast_processing.settings import ProcessingSettings
 
@@ -95,6 +95,7 @@ def test_files_order_and_format_do_not_change_series_or_fingerprints(
     with pytest.MonkeyPatch.context() as small:
         small.setattr(intake, "_BUFFER_BYTES", buffer)
         small.setattr(csv_rows, "_BLOCK_BYTES", 4096)
+        small.setattr(job, "_PARTITION_BYTES", buffer)
         series, fingerprints = processed(files)
 
     assert series == {name: sorted(readings.items()) for name, readings in fleet.items()}

@@ -137,6 +137,21 @@ def _is_alive(pid: int) -> bool:
     return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
 
 
+def test_workers_that_cannot_start_fail_the_job(root: MlRoot) -> None:
+    """Such as a wheel without the library that the optimiser needs."""
+    root.prepare(workers=2)
+    root.add_series("part-00001.parquet", {"c": metered(30)})
+    broken = root.path / "broken"
+    broken.mkdir()
+    (broken / "prophet.py").write_text("raise ImportError('libtbb.so.2 is missing')\n")
+
+    with root.start(PYTHONPATH=str(broken)) as process:
+        process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == 1
+    assert root.failure == "a training worker cannot start: ImportError: libtbb.so.2 is missing"
+
+
 def test_a_restart_trusts_artifacts_of_this_run_and_nothing_else(root: MlRoot) -> None:
     """One restart over a folder in which every kind of half-finished state is present."""
     root.prepare(hosts=["algo-1", "algo-2"])
@@ -149,7 +164,7 @@ def test_a_restart_trusts_artifacts_of_this_run_and_nothing_else(root: MlRoot) -
     own.write_text(f'{lines["whole"]}\n{{"customer_id":"torn')
     (root.checkpoints / "_ledger" / "algo-2.jsonl").write_text(lines["elsewhere"] + "\n")
     (root.checkpoints / "cut%20off.tar.gz").write_bytes(b"\x1f\x8b\x08")
-    (root.checkpoints / ".tmp-of-a-killed-job").write_bytes(b"half")
+    (root.checkpoints / ".tmp-0123456789abcdef").write_bytes(b"half")
     (root.checkpoints / "taken.tar.gz").write_bytes((root.checkpoints / "whole.tar.gz").read_bytes())
 
     run = root.train()

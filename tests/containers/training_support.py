@@ -77,13 +77,13 @@ class MlRoot:
         assert len({row["customer_id"] for row in rows}) == len(rows)
         return {row["customer_id"]: row for row in rows}
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, command: str = "train", **environment: str) -> "subprocess.Popen[str]":
         scratch = self.path / "tmp"
         scratch.mkdir(exist_ok=True)
-        environment = {**os.environ, "FLEETCAST_ML_ROOT": str(self.path), "TMPDIR": str(scratch)}
+        settings = {"FLEETCAST_ML_ROOT": str(self.path), "TMPDIR": str(scratch), **environment}
         return subprocess.Popen(
-            [sys.executable, "-m", "fleetcast_training", *(arguments or ("train",))],
-            env=environment,
+            [sys.executable, "-m", "fleetcast_training", command],
+            env={**os.environ, **settings},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.contract.lab import Lab
 
 SERVICES = "s3,ecr,monitoring,logs,ssm,secretsmanager"

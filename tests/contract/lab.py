@@ -34,9 +34,7 @@ def held_to_model(service: str, operation: str, answer: dict[str, Any]) -> dict[
     report = ParamValidator().validate(json.loads(wire), shape)
     assert not report.has_errors(), f"{operation}: {report.generate_report()}"
     parser = botocore.parsers.create_parser(model.protocol)
-    parsed: dict[str, Any] = parser.parse(
-        {"body": wire.encode(), "headers": {}, "status_code": 200}, shape
-    )
+    parsed: dict[str, Any] = parser.parse({"body": wire.encode(), "headers": {}, "status_code": 200}, shape)
     return parsed
 
 
@@ -167,7 +165,7 @@ class Lab:
             "StoppingCondition": {"MaxRuntimeInSeconds": 60},
         }
         algorithm = changes.pop("AlgorithmSpecification", {})
-        request["AlgorithmSpecification"] |= algorithm  # type: ignore[operator]
+        request["AlgorithmSpecification"] |= algorithm
         self.call("CreateTrainingJob", **(request | changes))
         return name
 
@@ -196,7 +194,7 @@ class Lab:
             },
         }
         application = changes.pop("AppSpecification", {})
-        request["AppSpecification"] |= application  # type: ignore[operator]
+        request["AppSpecification"] |= application
         self.call("CreateProcessingJob", **(request | changes))
         return name
 
@@ -209,14 +207,19 @@ class Lab:
 
     def model(self, image: str, name: str, **container: Any) -> str:
         self.call(
-            "CreateModel", ModelName=name, PrimaryContainer={"Image": image, **container}, ExecutionRoleArn=ROLE
+            "CreateModel",
+            ModelName=name,
+            PrimaryContainer={"Image": image, **container},
+            ExecutionRoleArn=ROLE,
         )
         return name
 
     def endpoint_config(self, model: str, name: str, **variant: Any) -> str:
         settings = {"VariantName": "AllTraffic", "ModelName": model, "InstanceType": "ml.m5.large"}
         counts = {"InitialInstanceCount": 1, "InitialVariantWeight": 1.0}
-        self.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=[settings | counts | variant])
+        self.call(
+            "CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=[settings | counts | variant]
+        )
         return name
 
     def endpoint(self, config: str, name: str = "fleet") -> dict[str, Any]:
@@ -232,8 +235,10 @@ class Lab:
 
         return wait_until(look) or {}
 
-    def invoke(self, target: str | None = None, body: bytes = b"", **headers: str) -> InvokeResponse:
-        given = {"Content-Type": "application/json", **headers}
+    def invoke(
+        self, target: str | None = None, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> InvokeResponse:
+        given = {"Content-Type": "application/json"} | (headers or {})
         if target is not None:
             given["X-Amzn-SageMaker-Target-Model"] = target
         return self.sagemaker.invoke("fleet", body, given)

@@ -92,6 +92,30 @@ def test_email_json_carries_the_whole_notification(cloud: RunningCloud) -> None:
     assert (document["Type"], document["TopicArn"], document["Message"]) == ("Notification", topic, "m")
 
 
+def test_an_alarm_is_mailed_in_sentences(cloud: RunningCloud) -> None:
+    topic, metrics = mailing_topic(cloud, "alarms@example.com"), cloud.client("cloudwatch")
+    metrics.put_metric_alarm(
+        AlarmName="TooManyErrors",
+        Namespace="Test",
+        MetricName="Errors",
+        Dimensions=[{"Name": "Function", "Value": "f"}],
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+        AlarmActions=[topic],
+    )
+
+    point = {"MetricName": "Errors", "Value": 2, "Dimensions": [{"Name": "Function", "Value": "f"}]}
+    metrics.put_metric_data(Namespace="Test", MetricData=[point])
+
+    mail = eventually(lambda: mails(cloud, "alarms@example.com"))[0]
+    assert mail["Subject"] == 'ALARM: "TooManyErrors" in US East (N. Virginia)'
+    assert "has entered the ALARM state" in mail.get_content()
+    assert "[Function = f]" in mail.get_content()
+
+
 def test_a_rule_can_mail_a_sentence_about_a_failed_execution(cloud: RunningCloud) -> None:
     topic = mailing_topic(cloud, "oncall@example.com")
     machine = create_machine(

@@ -13,11 +13,11 @@ from typing import Any
 import botocore.parsers
 import botocore.session
 import pytest
-
-from fleetcast_local.sagemaker.service import ApiError, InvokeResponse, Timing
 from tests.contract.lab import QUICK, Lab, wait_until
 
-SERVER = '''
+from fleetcast_local.sagemaker.service import ApiError, InvokeResponse, Timing
+
+SERVER = """
 import json, os, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,6 +28,8 @@ ml = Path(os.environ["FLEETCAST_ML_ROOT"])
 models, lock = {}, threading.Lock()
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
     def log_message(self, *_): pass
     def answer(self, status, document, **headers):
         body = json.dumps(document).encode()
@@ -75,7 +77,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
     daemon_threads = True
 Server(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler).serve_forever()
-'''
+"""
 
 
 def tar_gz(content: str) -> bytes:
@@ -114,7 +116,11 @@ def error(response: InvokeResponse) -> dict[str, Any]:
     """Return the error as botocore reads it."""
     model = botocore.session.get_session().get_service_model("sagemaker-runtime")
     code = response.headers["x-amzn-ErrorType"]
-    wire = {"status_code": response.status, "headers": {k.lower(): v for k, v in response.headers.items()}, "body": response.body}
+    wire = {
+        "status_code": response.status,
+        "headers": {k.lower(): v for k, v in response.headers.items()},
+        "body": response.body,
+    }
     shape = model.shape_for_error_code(code)
     assert shape is not None
     assert shape.metadata["error"]["httpStatusCode"] in {response.status, 400}
@@ -126,7 +132,7 @@ def error(response: InvokeResponse) -> dict[str, Any]:
 def test_a_model_is_fetched_and_loaded_by_its_first_request(lab: Lab) -> None:
     endpoint = serve(lab, "r1/42.tar.gz")
 
-    response = lab.invoke("r1/42.tar.gz", b"hello", **{"X-Amzn-SageMaker-Custom-Attributes": "trace=1"})
+    response = lab.invoke("r1/42.tar.gz", b"hello", headers={"X-Amzn-SageMaker-Custom-Attributes": "trace=1"})
 
     seen = content(response)
     assert endpoint["EndpointStatus"] == "InService"
@@ -185,7 +191,7 @@ def test_many_requests_for_more_models_than_fit_are_all_answered(lab: Lab) -> No
     serve(lab, *names, BUDGET="4")
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda name: lab.invoke(name), names * 6))
+        answers = list(pool.map(lab.invoke, names * 6))
 
     assert [content(a)["content"] for a in answers] == [f"model {name}" for name in names * 6]
 
@@ -250,7 +256,9 @@ def test_an_error_of_the_container_becomes_model_error(lab: Lab, status: int) ->
     assert response.status == 424
     assert failure["OriginalStatusCode"] == status
     assert json.loads(failure["OriginalMessage"]) == {"message": "period is wrong"}
-    assert failure["LogStreamArn"].startswith("arn:aws:logs:us-east-1:000000000000:log-group:/aws/sagemaker/Endpoints")
+    assert failure["LogStreamArn"].startswith(
+        "arn:aws:logs:us-east-1:000000000000:log-group:/aws/sagemaker/Endpoints"
+    )
 
 
 def test_an_answer_that_takes_too_long_is_an_error_with_status_zero(lab: Lab) -> None:
@@ -267,10 +275,12 @@ def test_what_does_not_fit_the_endpoint_is_refused(lab: Lab) -> None:
     serve(lab, "a")
 
     assert "TargetModel must be given" in error(lab.invoke())["Sentence"]
-    assert "Variant nobody not found" in error(
-        lab.invoke("a", **{"X-Amzn-SageMaker-Target-Variant": "nobody"})
-    )["Sentence"]
+    assert (
+        "Variant nobody not found"
+        in error(lab.invoke("a", headers={"X-Amzn-SageMaker-Target-Variant": "nobody"}))["Sentence"]
+    )
     assert "not found" in error(lab.sagemaker.invoke("nobody", b"", {}))["Sentence"]
+    assert "printable ASCII" in error(lab.invoke("a\r\nX-Other: 1"))["Sentence"]
     assert lab.invoke("a", b"x" * (26 << 20)).status == 413
 
 
@@ -309,7 +319,9 @@ def test_a_single_model_is_in_place_before_its_container_starts(lab: Lab) -> Non
 
 def test_an_uncompressed_single_model_is_copied_as_it_is(lab: Lab) -> None:
     lab.put("single/model.txt", "plain")
-    source = {"S3DataSource": {"S3Uri": lab.uri("single/"), "S3DataType": "S3Prefix", "CompressionType": "None"}}
+    source = {
+        "S3DataSource": {"S3Uri": lab.uri("single/"), "S3DataType": "S3Prefix", "CompressionType": "None"}
+    }
     lab.model(lab.image(SERVER), "single", ModelDataSource=source)
     lab.endpoint(lab.endpoint_config("single", "single"))
 
@@ -343,7 +355,9 @@ def test_an_update_under_load_drops_no_request(lab: Lab) -> None:
     traffic = Traffic(lab)
     wait_until(lambda: len(traffic.answers) > 50)
 
-    lab.call("UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", VERSION="2"))
+    lab.call(
+        "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", VERSION="2")
+    )
     updating = lab.call("DescribeEndpoint", EndpointName="fleet")
     endpoint = lab.settled()
     wait_until(lambda: json.loads(traffic.answers[-1].body).get("version") == "2")
@@ -371,7 +385,9 @@ def test_a_request_inside_when_the_update_comes_is_answered(lab: Lab) -> None:
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(lab.invoke, "a", b"sleep 2")
         time.sleep(0.1)
-        lab.call("UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", VERSION="2"))
+        lab.call(
+            "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", VERSION="2")
+        )
         lab.settled()
 
         assert content(lab.invoke("a"))["version"] == "2"
@@ -385,7 +401,9 @@ def test_a_failed_update_leaves_the_old_serving(lab: Lab, fault: dict[str, str])
     serve(lab, "a", VERSION="1")
     traffic = Traffic(lab)
 
-    lab.call("UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", **fault))
+    lab.call(
+        "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", 1, **fault)
+    )
     endpoint = lab.settled()
     traffic.close()
 
@@ -426,7 +444,9 @@ def test_capacity_and_weights_change_while_serving(lab: Lab) -> None:
     serve(lab, "a")
     desired = {"VariantName": "AllTraffic", "DesiredInstanceCount": 3, "DesiredWeight": 0.5}
 
-    lab.call("UpdateEndpointWeightsAndCapacities", EndpointName="fleet", DesiredWeightsAndCapacities=[desired])
+    lab.call(
+        "UpdateEndpointWeightsAndCapacities", EndpointName="fleet", DesiredWeightsAndCapacities=[desired]
+    )
     [variant] = lab.settled()["ProductionVariants"]
     assert (variant["CurrentInstanceCount"], variant["CurrentWeight"]) == (3, 0.5)
 
@@ -447,10 +467,12 @@ def test_capacity_and_weights_change_while_serving(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(("retain", "count"), [(True, 2), (False, 1)])
-def test_an_update_keeps_the_live_capacity_only_where_asked(lab: Lab, retain: bool, count: int) -> None:  # noqa: FBT001
+def test_an_update_keeps_the_live_capacity_only_where_asked(lab: Lab, *, retain: bool, count: int) -> None:
     serve(lab)
     desired = {"VariantName": "AllTraffic", "DesiredInstanceCount": 2}
-    lab.call("UpdateEndpointWeightsAndCapacities", EndpointName="fleet", DesiredWeightsAndCapacities=[desired])
+    lab.call(
+        "UpdateEndpointWeightsAndCapacities", EndpointName="fleet", DesiredWeightsAndCapacities=[desired]
+    )
     lab.settled()
 
     lab.call(
@@ -489,7 +511,9 @@ def test_without_caching_a_model_leaves_after_its_request(lab: Lab) -> None:
 def test_an_endpoint_is_back_after_a_restart_of_the_cloud(lab: Lab) -> None:
     serve(lab, "a", count=2)
     desired = {"VariantName": "AllTraffic", "DesiredInstanceCount": 1}
-    lab.call("UpdateEndpointWeightsAndCapacities", EndpointName="fleet", DesiredWeightsAndCapacities=[desired])
+    lab.call(
+        "UpdateEndpointWeightsAndCapacities", EndpointName="fleet", DesiredWeightsAndCapacities=[desired]
+    )
     lab.settled()
     pid = content(lab.invoke("a"))["pid"]
     lab.call("DeleteEndpointConfig", EndpointConfigName="first")
@@ -507,7 +531,9 @@ def test_an_endpoint_is_back_after_a_restart_of_the_cloud(lab: Lab) -> None:
 
 def test_a_restart_in_the_middle_of_an_update_brings_back_what_served(lab: Lab) -> None:
     serve(lab, "a", VERSION="1")
-    lab.call("UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", VERSION="sick"))
+    lab.call(
+        "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", VERSION="sick")
+    )
 
     lab.sagemaker.stop()
     lab.start_sagemaker()
@@ -586,25 +612,27 @@ def test_an_endpoint_is_made_of_things_that_exist(lab: Lab) -> None:
     lab.endpoint(config)
     with pytest.raises(ApiError, match="Cannot create already existing endpoint"):
         lab.endpoint(config)
+    variant = {
+        "VariantName": "a",
+        "ModelName": "first",
+        "InitialInstanceCount": 1,
+        "InstanceType": "ml.m5.large",
+    }
+    settings = {"ProductionVariants": [variant], "ShadowProductionVariants": [variant]}
     with pytest.raises(ApiError, match="no shadow variants"):
-        variant = {"VariantName": "a", "ModelName": "first", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
-        lab.call(
-            "CreateEndpointConfig",
-            EndpointConfigName="shadow",
-            ProductionVariants=[variant],
-            ShadowProductionVariants=[variant],
-        )
+        lab.call("CreateEndpointConfig", EndpointConfigName="shadow", **settings)
 
 
 def test_an_endpoint_in_motion_is_left_alone(lab: Lab) -> None:
-    config = multi_model(lab)
+    lab.start_sagemaker(Timing(startup=3))
+    config = multi_model(lab, VERSION="sick")
     lab.call("CreateEndpoint", EndpointName="fleet", EndpointConfigName=config)
 
     with pytest.raises(ApiError, match="Cannot update in-progress endpoint"):
         lab.call("UpdateEndpoint", EndpointName="fleet", EndpointConfigName=config)
     with pytest.raises(ApiError, match="Cannot update in-progress endpoint"):
         lab.call("DeleteEndpoint", EndpointName="fleet")
-    assert lab.settled()["EndpointStatus"] == "InService"
+    assert lab.settled()["EndpointStatus"] == "Failed"
 
 
 def test_models_and_configurations_are_described_and_listed(lab: Lab) -> None:
@@ -623,7 +651,9 @@ def test_two_variants_share_the_traffic_by_weight(lab: Lab) -> None:
     put_models(lab, "a")
     image = lab.image(SERVER)
     for name in ("blue", "green"):
-        lab.model(image, name, Mode="MultiModel", ModelDataUrl=lab.uri("models/"), Environment={"VERSION": name})
+        lab.model(
+            image, name, Mode="MultiModel", ModelDataUrl=lab.uri("models/"), Environment={"VERSION": name}
+        )
     variants = [
         {"VariantName": n, "ModelName": n, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large",
          "InitialVariantWeight": weight}
@@ -633,7 +663,7 @@ def test_two_variants_share_the_traffic_by_weight(lab: Lab) -> None:
     lab.endpoint("both")
 
     assert {content(lab.invoke("a"))["version"] for _ in range(10)} == {"green"}
-    chosen = lab.invoke("a", **{"X-Amzn-SageMaker-Target-Variant": "blue"})
+    chosen = lab.invoke("a", headers={"X-Amzn-SageMaker-Target-Variant": "blue"})
     assert content(chosen)["version"] == "blue"
     assert chosen.headers["x-Amzn-Invoked-Production-Variant"] == "blue"
 

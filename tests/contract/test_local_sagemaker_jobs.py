@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 import pytest
+from tests.contract.lab import Lab, wait_until
 
 from fleetcast_local.sagemaker.service import ApiError, Timing
-from tests.contract.lab import Lab, wait_until
 
 TREE = """
 import json, os, sys
@@ -39,7 +39,11 @@ time.sleep(60)
 
 
 def channel(lab: Lab, name: str, prefix: str, **source: str) -> dict[str, Any]:
-    settings = {"S3DataType": "S3Prefix", "S3Uri": lab.uri(prefix), "S3DataDistributionType": "FullyReplicated"}
+    settings = {
+        "S3DataType": "S3Prefix",
+        "S3Uri": lab.uri(prefix),
+        "S3DataDistributionType": "FullyReplicated",
+    }
     return {"ChannelName": name, "DataSource": {"S3DataSource": settings | source}}
 
 
@@ -120,7 +124,9 @@ def test_sharding_gives_every_object_to_exactly_one_host(lab: Lab) -> None:
 
     files = {host: told(lab, host)["files"] for host in ("algo-1", "algo-2", "algo-3")}
     shards = [sorted(n for n in found if n.startswith("input/data/series/")) for found in files.values()]
-    assert sorted(name for part in shards for name in part) == [f"input/data/series/part-{n}" for n in range(7)]
+    assert sorted(name for part in shards for name in part) == [
+        f"input/data/series/part-{n}" for n in range(7)
+    ]
     assert sorted(map(len, shards)) == [2, 2, 3]
     assert all("input/data/common/all" in found for found in files.values())
 
@@ -201,7 +207,9 @@ def test_an_image_of_a_container_engine_is_refused_with_what_would_help(lab: Lab
 def test_a_digest_names_an_image_too(lab: Lab) -> None:
     tagged = lab.image(TREE)
     repository, tag = tagged.rsplit("/", 1)[1].split(":")
-    [image] = lab.client("ecr").batch_get_image(repositoryName=repository, imageIds=[{"imageTag": tag}])["images"]
+    [image] = lab.client("ecr").batch_get_image(repositoryName=repository, imageIds=[{"imageTag": tag}])[
+        "images"
+    ]
     pinned = f"{tagged.rsplit(':', 1)[0]}@{image['imageId']['imageDigest']}"
 
     lab.train(TREE, AlgorithmSpecification={"TrainingImage": pinned})
@@ -212,7 +220,10 @@ def test_a_digest_names_an_image_too(lab: Lab) -> None:
 def test_an_entry_point_in_the_request_replaces_the_images_own(lab: Lab) -> None:
     lab.train(
         TREE,
-        AlgorithmSpecification={"ContainerEntrypoint": ["python3", "-m", "toy", "own"], "ContainerArguments": ["x"]},
+        AlgorithmSpecification={
+            "ContainerEntrypoint": ["python3", "-m", "toy", "own"],
+            "ContainerArguments": ["x"],
+        },
     )
     lab.trained()
 
@@ -327,7 +338,7 @@ with (checkpoints / f"{host}.jsonl").open("a") as ledger:
     for number in range(600):
         ledger.write(f"{number}\\n"); ledger.flush(); time.sleep(0.1)
 """
-SPOT = {
+SPOT: dict[str, Any] = {
     "EnableManagedSpotTraining": True,
     "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 120},
 }
@@ -344,7 +355,9 @@ def test_checkpoints_reach_s3_while_the_job_runs(lab: Lab) -> None:
 
 
 def test_an_interrupted_spot_job_starts_again_with_nothing_but_its_checkpoints(lab: Lab) -> None:
-    lab.train(CHECKPOINTS, CheckpointConfig={"S3Uri": lab.uri("models/run")}, ResourceConfig=instances(2), **SPOT)
+    lab.train(
+        CHECKPOINTS, CheckpointConfig={"S3Uri": lab.uri("models/run")}, ResourceConfig=instances(2), **SPOT
+    )
     wait_until(lambda: {"algo-1-first", "algo-2-first"} <= set(lab.keys("models/run/")))
 
     lab.sagemaker.interrupt("job")
@@ -357,7 +370,9 @@ def test_an_interrupted_spot_job_starts_again_with_nothing_but_its_checkpoints(l
         "Starting", "Downloading", "Training", "Uploading", "Completed",
     ]  # fmt: skip
     # Every host gets every checkpoint; the model folder of before is gone.
-    assert "found ['algo-1-first', 'algo-1.jsonl', 'algo-2-first', 'algo-2.jsonl'] []" in log_of(lab, "algo-2")
+    assert "found ['algo-1-first', 'algo-1.jsonl', 'algo-2-first', 'algo-2.jsonl'] []" in log_of(
+        lab, "algo-2"
+    )
     assert {"algo-1-second", "algo-2-second"} <= set(lab.keys("models/run/"))
     assert archive(lab, "out/job/output/model.tar.gz") == {}
 
@@ -400,7 +415,9 @@ def test_waiting_longer_than_allowed_stops_a_spot_job(lab: Lab) -> None:
 def test_a_new_job_with_the_same_checkpoints_resumes(lab: Lab) -> None:
     lab.put("models/run/algo-1-first", "1")
 
-    lab.train(CHECKPOINTS, CheckpointConfig={"S3Uri": lab.uri("models/run/"), "LocalPath": "/opt/ml/checkpoints/"})
+    lab.train(
+        CHECKPOINTS, CheckpointConfig={"S3Uri": lab.uri("models/run/"), "LocalPath": "/opt/ml/checkpoints/"}
+    )
 
     assert lab.trained()["TrainingJobStatus"] == "Completed"
     assert "found ['algo-1-first'] []" in log_of(lab)
@@ -433,7 +450,9 @@ def test_the_log_is_in_cloudwatch_logs(lab: Lab) -> None:
     [stream] = logs.describe_log_streams(
         logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix="logged/algo-1-"
     )["logStreams"]
-    events = logs.get_log_events(logGroupName="/aws/sagemaker/TrainingJobs", logStreamName=stream["logStreamName"])
+    events = logs.get_log_events(
+        logGroupName="/aws/sagemaker/TrainingJobs", logStreamName=stream["logStreamName"]
+    )
     assert [event["message"] for event in events["events"]] == ["hello from the host"]
 
 
@@ -546,7 +565,11 @@ def processing_input(lab: Lab, **source: str) -> dict[str, Any]:
 
 
 def processing_output(lab: Lab, mode: str = "EndOfJob") -> dict[str, Any]:
-    output = {"S3Uri": lab.uri("prepared/series"), "LocalPath": "/opt/ml/processing/series", "S3UploadMode": mode}
+    output = {
+        "S3Uri": lab.uri("prepared/series"),
+        "LocalPath": "/opt/ml/processing/series",
+        "S3UploadMode": mode,
+    }
     return {"ProcessingOutputConfig": {"Outputs": [{"OutputName": "series", "S3Output": output}]}}
 
 
@@ -642,9 +665,15 @@ def test_jobs_are_listed_filtered_and_paged(lab: Lab) -> None:
         lab.train("", name=name)
         lab.trained(name)
 
-    first = lab.call("ListTrainingJobs", NameContains="run", SortBy="Name", SortOrder="Ascending", MaxResults=1)
+    first = lab.call(
+        "ListTrainingJobs", NameContains="run", SortBy="Name", SortOrder="Ascending", MaxResults=1
+    )
     second = lab.call(
-        "ListTrainingJobs", NameContains="run", SortBy="Name", SortOrder="Ascending", NextToken=first["NextToken"]
+        "ListTrainingJobs",
+        NameContains="run",
+        SortBy="Name",
+        SortOrder="Ascending",
+        NextToken=first["NextToken"],
     )
     none = lab.call("ListTrainingJobs", StatusEquals="Failed")
 
@@ -661,10 +690,22 @@ def test_every_status_of_a_training_job_is_told(lab: Lab) -> None:
     lab.trained()
 
     details = wait_until(
-        lambda: [d for d in lab.details("SageMaker Training Job State Change") if d["SecondaryStatus"] == "Completed"]
-        and lab.details("SageMaker Training Job State Change")
+        lambda: (
+            [
+                d
+                for d in lab.details("SageMaker Training Job State Change")
+                if d["SecondaryStatus"] == "Completed"
+            ]
+            and lab.details("SageMaker Training Job State Change")
+        )
     )
-    assert [d["SecondaryStatus"] for d in details] == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    assert [d["SecondaryStatus"] for d in details] == [
+        "Starting",
+        "Downloading",
+        "Training",
+        "Uploading",
+        "Completed",
+    ]
     assert details[-1]["TrainingJobStatus"] == "Completed"
     assert details[-1]["Tags"] == {"run": "r1"}
     assert details[-1]["TrainingEndTime"].isdecimal()

@@ -92,7 +92,7 @@ def test_the_aws_command_line_reads_a_model_from_s3(served: Product, tmp_path: P
 
 
 def test_boto3_invokes_the_endpoint_with_a_target_model(served: Product) -> None:
-    key = served.read("show", "1")["pointer"]["champion"]["key"]
+    key = served.read("show", "1")["model"]["key"]
 
     answer = served.client("sagemaker-runtime").invoke_endpoint(
         EndpointName="fleetcast", TargetModel=key, ContentType="application/json", Body=b'{"period": 3}'
@@ -102,7 +102,7 @@ def test_boto3_invokes_the_endpoint_with_a_target_model(served: Product) -> None
 
 
 def test_the_sagemaker_sdk_invokes_the_endpoint(served: Product) -> None:
-    key = served.read("show", "1")["pointer"]["champion"]["key"]
+    key = served.read("show", "1")["model"]["key"]
 
     printed = run_client(served, CLIENTS / "python", "-W", "ignore", "-c", INVOKE_WITH_SDK, "fleetcast", key)
 

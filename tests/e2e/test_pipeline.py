@@ -26,8 +26,8 @@ def first_run(product: Product) -> dict[str, Any]:
 
 @pytest.fixture
 def ledger(product: Product, first_run: dict[str, Any]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = product.read("fleet", "--run", first_run["run_id"], "--limit", "0")[
-        "customers"
+    rows: list[dict[str, Any]] = product.read("fleet", "--run", first_run["run_id"], "--limit", "1000")[
+        "worst"
     ]
     return rows
 
@@ -169,10 +169,10 @@ def test_a_second_run_builds_nothing_leaves_the_endpoint_alone_and_keeps_the_for
     product.run("retrain", "--wait")
 
     second = product.read("runs")[0]["run_id"]
-    pointer = product.read("show", "1")["pointer"]
+    shown = product.read("show", "1")
     assert second != first_run["run_id"]
-    assert pointer["champion"]["run_id"] == second
-    assert pointer["previous"]["run_id"] == first_run["run_id"]
+    assert shown["model"]["run_id"] == second
+    assert shown["previous"]["run_id"] == first_run["run_id"]
     assert len(product.client("codebuild").list_builds()["ids"]) == builds
     assert (
         product.client("sagemaker").describe_endpoint(EndpointName="fleetcast")["EndpointConfigName"]

@@ -31,7 +31,9 @@ VERDICT = Verdict(
 def plan(*, use_spot: bool = True, stack: str = "fleetcast") -> dict[str, Any]:
     parameters = {**PARAMETER_VALUES, "training/use_spot": use_spot}
     trigger = Trigger("data", "new data: raw/readings.csv", "e1")
-    return plan_run(Stack(stack, "data-bucket", "model-bucket"), RUN_ID, trigger, parameters, "0123456789abcdef")
+    return plan_run(
+        Stack(stack, "data-bucket", "model-bucket"), RUN_ID, trigger, parameters, "0123456789abcdef"
+    )
 
 
 ANSWERS: dict[str, list[Any]] = {
@@ -41,11 +43,16 @@ ANSWERS: dict[str, list[Any]] = {
         {"started": False, "run_id": RUN_ID, "outcome": "joined"},
     ],
     "EvaluateRun": [
-        {"accepted": accepted, "summary": VERDICT.to_document(), "alert": Alert("subject", "text").to_document()}
+        {
+            "accepted": accepted,
+            "summary": VERDICT.to_document(),
+            "alert": Alert("subject", "text").to_document(),
+        }
         for accepted in (True, False)
     ],
     "PlanEndpoint": [
-        {"action": action, "environment": {"FLEETCAST_MODEL_BUDGET_BYTES": "1"}} for action in get_args(Action)
+        {"action": action, "environment": {"FLEETCAST_MODEL_BUDGET_BYTES": "1"}}
+        for action in get_args(Action)
     ],
     "PromoteRun": [{"cursor": 2_000, "done": done} for done in (True, False)],
     "CloseRun": [{"run_id": RUN_ID, "again": again} for again in (True, False)],

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.static.asl_paths import Missing, OneOf, evaluate, fill, get, put
 from tests.static.machines import comparisons, integration
-from tests.static.service_models import result
+from tests.static.service_models import named_result
 
 _CAUGHT = {"Error": "SampleError", "Cause": "a sample cause"}
 _NUMERIC, _TEXT, _BOOLEAN = "Numeric", "String", "Boolean"
@@ -77,7 +77,9 @@ class Walk:
         for answer in self._results(name, state, parameters):
             selected = fill(state["ResultSelector"], answer) if "ResultSelector" in state else answer
             path = state.get("ResultPath", "$")
-            yield get(document if path is None else put(document, path, selected), state.get("OutputPath", "$"))
+            yield get(
+                document if path is None else put(document, path, selected), state.get("OutputPath", "$")
+            )
 
     def _results(self, name: str, state: Mapping[str, Any], parameters: Any) -> list[Any]:
         match state["Type"]:
@@ -85,13 +87,15 @@ class Walk:
                 return [state.get("Result", parameters)]
             case "Parallel":
                 outputs = [self.run(branch, [parameters]) for branch in state["Branches"]]
-                return [[output[index % len(output)] for output in outputs] for index in range(_most(outputs))]
+                return [
+                    [output[index % len(output)] for output in outputs] for index in range(_most(outputs))
+                ]
         self.parameters.setdefault(name, []).append(parameters)
         called = integration(state)
         if called.service == "lambda":
             function = parameters["FunctionName"].rpartition(":")[2].removesuffix("Function")
             return [{"StatusCode": 200, "Payload": answer} for answer in self.answers[function]]
-        return [result(called)]
+        return [named_result(called, parameters)]
 
     def _choose(self, name: str, state: Mapping[str, Any], document: Any) -> Iterator[tuple[str, Any]]:
         open_ended = True
@@ -116,7 +120,9 @@ class Walk:
             self._expect(name, get(document, expected), kind)
             return None
         if isinstance(value, OneOf) and expected not in value.values:
-            self.faults.add(f"{name}: {comparison['Variable']} is never {expected!r}, but one of {value.values}")
+            self.faults.add(
+                f"{name}: {comparison['Variable']} is never {expected!r}, but one of {value.values}"
+            )
         return value == expected if kind == _BOOLEAN else None
 
     def _fail(self, name: str, state: Mapping[str, Any], document: Any) -> Any:
@@ -127,7 +133,9 @@ class Walk:
 
     def _expect(self, name: str, value: Any, kind: str) -> None:
         kinds = {_NUMERIC: (int, float), _TEXT: (str, OneOf), _BOOLEAN: (bool,)}
-        if not isinstance(value, kinds.get(kind, (object,))) or (kind == _NUMERIC and isinstance(value, bool)):
+        if not isinstance(value, kinds.get(kind, (object,))) or (
+            kind == _NUMERIC and isinstance(value, bool)
+        ):
             self.faults.add(f"{name}: {value!r} is compared or used as {kind}")
 
 

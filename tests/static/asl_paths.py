@@ -11,7 +11,7 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:\\.|[^'\\])*')|(?P<call>States\.\w+)\(|(?P<path>\$\$?(?:\.\w+|\[\d+\])*)"
     r"|(?P<number>-?\d+(?:\.\d+)?)|(?P<sign>[,)]))"
 )
-CONTEXT = {
+CONTEXT: Any = {
     "Execution": {
         "Id": "arn:aws:states:us-east-1:000000000000:execution:fleetcast-retrain:sample",
         "Name": "sample",
@@ -19,7 +19,10 @@ CONTEXT = {
         "RoleArn": "arn:aws:iam::000000000000:role/retrain",
     },
     "State": {"Name": "Sample", "EnteredTime": "2026-01-31T02:00:00.000Z", "RetryCount": 0},
-    "StateMachine": {"Id": "arn:aws:states:us-east-1:000000000000:stateMachine:fleetcast-retrain", "Name": "x"},
+    "StateMachine": {
+        "Id": "arn:aws:states:us-east-1:000000000000:stateMachine:fleetcast-retrain",
+        "Name": "x",
+    },
 }
 
 
@@ -39,8 +42,7 @@ class OneOf:
 
 def get(document: Any, path: str) -> Any:
     """Return what a path finds, or raise Missing."""
-    root, rest = (CONTEXT, path[2:]) if path.startswith("$$") else (document, path[1:])
-    found = root
+    found, rest = (CONTEXT, path[2:]) if path.startswith("$$") else (document, path[1:])
     for step in _steps(rest, path):
         try:
             found = found[step]

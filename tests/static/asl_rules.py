@@ -19,8 +19,23 @@ Definition = Mapping[str, Any]
 Rule = Callable[[Definition], Iterator[str]]
 
 _VERBS = frozenset(
-    "Build Close Confirm Count Create Delete Describe End Evaluate Explain Fail Find Initiate Keep Name Notify Plan"
-    " Prepare Promote Put Record Refuse Register Reject Report Settle Skip Start Train Update Wait".split()
+    (
+        *("Build", "Close", "Confirm", "Count", "Create", "Delete", "Describe", "End", "Evaluate", "Explain"),
+        *(
+            "Fail",
+            "Find",
+            "Initiate",
+            "Keep",
+            "Name",
+            "Notify",
+            "Plan",
+            "Prepare",
+            "Promote",
+            "Put",
+            "Record",
+        ),
+        *("Refuse", "Register", "Reject", "Report", "Settle", "Skip", "Start", "Train", "Update", "Wait"),
+    )
 )
 # Errors that no retry cures, or that are retried by asking for States.ALL and thereby hide a bug.
 _UNNAMED = frozenset(("States.ALL", "States.TaskFailed", "States.Runtime"))

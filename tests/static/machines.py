@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.static.stack import ROOT, Template, resolve
+from tests.static.stack import ROOT, Template, of_type, resolve
 
 DEFINITIONS = sorted((ROOT / "statemachine").glob("*.asl.json"))
 CATCH_ALL = "States.ALL"
@@ -102,11 +102,8 @@ def placeholders(text: str) -> set[str]:
 def machine_of(template: Template, path: Path) -> str:
     """Return the logical id of the state machine that is defined by a file."""
     uri = str(path.relative_to(ROOT))
-    return next(
-        name
-        for name, body in template["Resources"].items()
-        if body["Type"] == "AWS::Serverless::StateMachine" and body["Properties"]["DefinitionUri"] == uri
-    )
+    found = of_type(template, "AWS::Serverless::StateMachine").items()
+    return next(name for name, body in found if body["Properties"]["DefinitionUri"] == uri)
 
 
 def substituted(template: Template, path: Path) -> dict[str, Any]:

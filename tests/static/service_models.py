@@ -1,7 +1,7 @@
 """botocore's service models as the judges of what Step Functions may send and will receive."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import botocore.session
@@ -42,7 +42,10 @@ def complaints(called: Integration, parameters: Mapping[str, Any]) -> list[str]:
     """Return what the service's model says against the parameters, one sentence per fault."""
     shape = operation(called).input_shape
     report = _Validator().validate(_own_spelling(parameters, shape), shape)
-    return [*report.generate_report().splitlines(), *_beyond_bounds(_own_spelling(parameters, shape), shape, "")]
+    return [
+        *report.generate_report().splitlines(),
+        *_beyond_bounds(_own_spelling(parameters, shape), shape, ""),
+    ]
 
 
 class _Validator(ParamValidator):  # type: ignore[misc]  # botocore ships no types
@@ -55,7 +58,9 @@ def _own_spelling(value: Any, shape: Shape) -> Any:
     if shape.type_name == "structure" and isinstance(value, Mapping):
         members = {name[0].upper() + name[1:]: name for name in shape.members}
         return {
-            members.get(key, key): _own_spelling(inner, shape.members[members[key]]) if key in members else inner
+            members.get(key, key): _own_spelling(inner, shape.members[members[key]])
+            if key in members
+            else inner
             for key, inner in value.items()
         }
     if shape.type_name == "list" and isinstance(value, list):
@@ -64,29 +69,51 @@ def _own_spelling(value: Any, shape: Shape) -> Any:
 
 
 def _beyond_bounds(value: Any, shape: Shape, where: str) -> list[str]:
-    """Check enumerations and longest lengths, which botocore leaves to the service."""
+    """Check enumerations and upper bounds, which botocore leaves to the service."""
     if shape.type_name == "structure" and isinstance(value, Mapping):
         members = [(key, inner) for key, inner in value.items() if key in shape.members]
-        return [c for key, inner in members for c in _beyond_bounds(inner, shape.members[key], f"{where}.{key}")]
+        return [
+            c for key, inner in members for c in _beyond_bounds(inner, shape.members[key], f"{where}.{key}")
+        ]
     if shape.type_name == "list" and isinstance(value, list):
         return [c for item in value for c in _beyond_bounds(item, shape.member, where)]
     if shape.type_name == "map" and isinstance(value, Mapping):
-        return [c for key, inner in value.items() for c in _beyond_bounds(inner, shape.value, f"{where}.{key}")]
+        return [
+            c for key, inner in value.items() for c in _beyond_bounds(inner, shape.value, f"{where}.{key}")
+        ]
+    return list(_leaf_complaints(value, shape, where))
+
+
+def _leaf_complaints(value: Any, shape: Shape, where: str) -> Iterator[str]:
+    highest = shape.metadata.get("max")
     if isinstance(value, str) and shape.type_name == "string":
         if shape.enum and value not in shape.enum:
-            return [f"{where} is {value!r}, not one of {shape.enum}"]
-        if len(value) > shape.metadata.get("max", len(value)):
-            return [f"{where} is longer than {shape.metadata['max']}"]
-    if isinstance(value, (int, float)) and value > shape.metadata.get("max", value):
-        return [f"{where} is above {shape.metadata['max']}"]
-    return []
+            yield f"{where} is {value!r}, not one of {shape.enum}"
+        if highest is not None and len(value) > highest:
+            yield f"{where} is longer than {highest}"
+    elif isinstance(value, (int, float)) and highest is not None and value > highest:
+        yield f"{where} is above {highest}"
+
+
+def named_result(called: Integration, parameters: Mapping[str, Any]) -> Any:
+    """Return a sample answer whose ARN ends in the name that was asked for."""
+    answer = result(called)
+    for kind in ("Model", "EndpointConfig"):
+        if called.operation == f"create{kind}":
+            return {
+                **answer,
+                f"{kind}Arn": f"arn:aws:sagemaker:us-east-1:000000000000:kind/{parameters[f'{kind}Name']}",
+            }
+    return answer
 
 
 @functools.cache
 def result(called: Integration) -> Any:
     """Return a sample of what a Task gets back, in Step Functions' spelling."""
     if called.operation == "startBuild" and called.sync:
-        return {"Build": sample(service("codebuild").operation_model("StartBuild").output_shape.members["build"])}
+        return {
+            "Build": sample(service("codebuild").operation_model("StartBuild").output_shape.members["build"])
+        }
     if called.sync:
         described: OperationModel = service(called.service).operation_model(_DESCRIBED_BY[called.operation])
         return sample(described.output_shape)
@@ -95,20 +122,14 @@ def result(called: Integration) -> Any:
 
 
 def sample(shape: Shape, depth: int = 0) -> Any:
+    plain = {"map": {}, "boolean": True, "integer": 1, "long": 1, "float": 1, "double": 1}
     if depth > _DEPTH:
         return {}
-    match shape.type_name:
-        case "structure":
-            return {n[0].upper() + n[1:]: sample(member, depth + 1) for n, member in shape.members.items()}
-        case "list":
-            return [sample(shape.member, depth + 1)]
-        case "map":
-            return {}
-        case "boolean":
-            return True
-        case "integer" | "long" | "float" | "double":
-            return 1
-    return _text(shape)
+    if shape.type_name == "structure":
+        return {n[0].upper() + n[1:]: sample(member, depth + 1) for n, member in shape.members.items()}
+    if shape.type_name == "list":
+        return [sample(shape.member, depth + 1)]
+    return plain[shape.type_name] if shape.type_name in plain else _text(shape)
 
 
 def _text(shape: Shape) -> Any:

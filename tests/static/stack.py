@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from samtranslator.translator.transform import transform
+import boto3
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,11 +174,6 @@ def without_action(template: Template, role: str, action: str) -> Template:
     return changed
 
 
-class _ManagedPolicies:
-    def load(self) -> dict[str, str]:
-        return {}
-
-
 @functools.cache
 def translated() -> Template:
     """Return what the SAM transform makes of the template, as CloudFormation gets to see it."""
@@ -186,5 +183,6 @@ def translated() -> Template:
         for uploaded in ("CodeUri", "ContentUri", "DefinitionUri"):
             if uploaded in resource.get("Properties", {}):
                 resource["Properties"][uploaded] = "s3://artifacts/object"
-    plain: Template = transform(template, {"AWS::Region": "us-east-1"}, _ManagedPolicies())
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
+    plain: Template = translator.translate(template, {"AWS::Region": "us-east-1"})
     return plain

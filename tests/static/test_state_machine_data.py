@@ -24,7 +24,6 @@ PROMISED = {
     "$.ImageDetails[0].ImageDigest": "DescribeImages was asked for one tag; without an image it raises ImageNotFound",
     "$.Build.Id": "a build that was waited for has an id",
     "$.EndpointConfigName": "left out only while an endpoint is deleted, which nothing here does while it waits",
-    "$.ModelArtifacts.S3ModelArtifacts": "required",
 }
 
 
@@ -45,7 +44,9 @@ def test_every_path_finds_what_it_asks_for(path: Path) -> None:
 def test_the_walk_comes_through_every_task_and_every_end(path: Path) -> None:
     """Otherwise the test above would judge only a part of the machine."""
     assert walked(path).parameters.keys() == {name for name, _ in tasks(load(path))}
-    ends = {name for name, state in states(load(path)) if state["Type"] in ("Succeed", "Fail") or state.get("End")}
+    ends = {
+        name for name, state in states(load(path)) if state["Type"] in ("Succeed", "Fail") or state.get("End")
+    }
     assert walked(path).ends == ends
 
 
@@ -70,7 +71,9 @@ BREAKAGES: list[Callable[[dict[str, Any]], object]] = [
     lambda d: _state(d, "ExplainFailure")["Parameters"]["Payload"].update({"run_id.$": "$.run_id"}),
     lambda d: _state(d, "ExplainFailure")["Catch"][0].update(Next="NotifyFailure"),
     lambda d: _state(d, "FailRun").update(CausePath="$.explained.reason"),
-    lambda d: _state(d, "NotifyStart")["Parameters"].update({"Subject.$": "States.Format('{} {}', $.run_id)"}),
+    lambda d: _state(d, "NotifyStart")["Parameters"].update(
+        {"Subject.$": "States.Format('{} {}', $.run_id)"}
+    ),
     lambda d: _state(d, "CloseIntake").pop("ResultPath"),
 ]
 
@@ -88,7 +91,7 @@ def test_a_field_that_would_find_nothing_is_noticed(breakage: Callable[[dict[str
 
 @machine
 def test_every_task_sends_what_its_service_takes(path: Path) -> None:
-    """botocore's model of the service is the judge, on the real plan of a run."""
+    """The service's own model in botocore is the judge, on the real plan of a run."""
     faults = [
         f"{name}: {complaint}"
         for name, state in tasks(load(path))

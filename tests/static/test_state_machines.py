@@ -64,8 +64,14 @@ BREAKAGES: list[tuple[Rule, Breakage]] = [
     (asl_rules.errors_are_caught, lambda d: _on("CloseFailedRun")(d).pop("Catch")),
     (asl_rules.errors_are_caught, lambda d: _on("BuildImages")(d).pop("Catch")),
     (asl_rules.catchers_keep_the_error, lambda d: _on("TrainModels")(d)["Catch"][0].pop("ResultPath")),
-    (asl_rules.catchers_keep_the_error, lambda d: _on("TrainModels")(d)["Catch"][0].update(ResultPath="$.oops")),
-    (asl_rules.unexpected_errors_end_red, lambda d: _on("NotifyFailure")(d)["Catch"][0].update(Next="EndRun")),
+    (
+        asl_rules.catchers_keep_the_error,
+        lambda d: _on("TrainModels")(d)["Catch"][0].update(ResultPath="$.oops"),
+    ),
+    (
+        asl_rules.unexpected_errors_end_red,
+        lambda d: _on("NotifyFailure")(d)["Catch"][0].update(Next="EndRun"),
+    ),
     (asl_rules.unexpected_errors_end_red, lambda d: _on("CloseFailedRun")(d).update(Next="EndRun")),
     (asl_rules.failures_say_why, lambda d: _on("FailRun")(d).pop("CausePath")),
     (asl_rules.names_are_spoken, lambda d: d["States"].update(train_models={"Type": "Succeed"})),
@@ -75,7 +81,9 @@ BREAKAGES: list[tuple[Rule, Breakage]] = [
     (asl_rules.choices_have_a_default, lambda d: _on("IsEndpointInService")(d).pop("Default")),
     (
         asl_rules.comparisons_are_exact,
-        lambda d: _on("IsRunStarted")(d).update(Choices=[{"Variable": "$.a", "IsPresent": True, "Next": "SkipRun"}]),
+        lambda d: _on("IsRunStarted")(d).update(
+            Choices=[{"Variable": "$.a", "IsPresent": True, "Next": "SkipRun"}]
+        ),
     ),
     (
         asl_rules.created_names_are_new,
@@ -84,7 +92,10 @@ BREAKAGES: list[tuple[Rule, Breakage]] = [
     (asl_rules.endpoints_are_polled, lambda d: _sync(_on("UpdateEndpoint")(d))),
     (asl_rules.jobs_are_waited_for, lambda d: _on("TrainModels")(d).update(Next="EvaluateRun")),
     (asl_rules.jobs_are_waited_for, lambda d: _unsync(_on("PrepareData")(d))),
-    (asl_rules.substitutions_stay_in_strings, lambda d: _on("RecordRun")(d)["Parameters"].update({"${Key}": 1})),
+    (
+        asl_rules.substitutions_stay_in_strings,
+        lambda d: _on("RecordRun")(d)["Parameters"].update({"${Key}": 1}),
+    ),
 ]
 
 
@@ -120,7 +131,9 @@ def test_the_template_gives_every_substitution_and_no_other(path: Path) -> None:
 def test_every_function_state_has_one_name_in_four_spellings(path: Path) -> None:
     """State PlanEndpoint, folder plan_endpoint, PlanEndpointFunction, PlanEndpointFunctionArn."""
     called = {
-        state["Parameters"]["FunctionName"] for _, state in tasks(load(path)) if integration(state).service == "lambda"
+        state["Parameters"]["FunctionName"]
+        for _, state in tasks(load(path))
+        if integration(state).service == "lambda"
     }
     names = {name for name, _ in states(load(path))}
     template = load_template()

@@ -16,7 +16,7 @@ from fleetcast_processing.rows import to_rows
 from fleetcast_processing.settings import Columns
 from fleetcast_processing.spill import Spill
 
-_BUFFER_BYTES = 32 * 1024 * 1024
+_BUFFER_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""The processing job: raw files in, one clean series per customer out."""
+"""The processing job: raw files in, one clean series per customer out.
+
+Rows pass through memory in batches, then by partition of customers, so the raw data may be larger than memory.
+What has to fit is the longest single series (about 100 bytes a row) and one report row per customer (about 300).
+"""
 
 import tempfile
 import time

@@ -16,5 +16,6 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def remove_leftovers(directory: Path) -> None:
     """Remove what a killed job had not yet renamed."""
-    for temporary in directory.glob(".tmp-*"):
+    # Exactly the names above: a customer may be called `.tmp-7`, but artifacts end in `.tar.gz`.
+    for temporary in directory.glob(".tmp-" + 16 * "[0-9a-f]"):
         temporary.unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """StartBuild, StopBuild, and the builds' records."""
 
 import os
-import sys
 import threading
 import time
 import uuid
@@ -183,7 +182,6 @@ class LocalCodeBuild:
             **base_environment(self._store),
             **self._environment,
             "FLEETCAST_IMAGE_STORE": str(self._store / "images"),
-            "FLEETCAST_PYTHON": sys.executable,
             "CI": "true",
             "CODEBUILD_CI": "true",
             "CODEBUILD_BUILD_ARN": record["arn"],

@@ -53,6 +53,10 @@ class Endpoints:
     def fleet(self, name: str) -> Fleet | None:
         return self._fleets.get(name)
 
+    def is_returning(self, name: str) -> bool:
+        """Return whether the endpoint is being brought back after a restart."""
+        return (self._platform.records.get("Endpoint", name) or {}).get("EndpointStatus") == "SystemUpdating"
+
     def start(self) -> None:
         """Start watching, and bring back the endpoints of before; return when each serves or has failed."""
         shutil.rmtree(self._platform.store / "endpoints", ignore_errors=True)
@@ -129,7 +133,8 @@ class Endpoints:
             record = find(self._platform, "Endpoint", name)
             if record["EndpointStatus"] not in {"InService", "Failed", "OutOfService"}:
                 raise self._busy(record)
-            self._change(name, EndpointStatus="Deleting")
+            record = self._record(name, EndpointStatus="Deleting")
+        self._tell(record)
         self._in_background(self._remove, name)
         return {}
 
@@ -147,7 +152,9 @@ class Endpoints:
             record = find(self._platform, "Endpoint", name)
             if record["EndpointStatus"] != "InService":
                 raise self._busy(record)
-            return self._change(name, EndpointStatus="Updating", FailureReason=None, **members)
+            record = self._record(name, EndpointStatus="Updating", FailureReason=None, **members)
+        self._tell(record)
+        return record
 
     def _busy(self, record: Record) -> ApiError:
         status = record["EndpointStatus"]
@@ -237,12 +244,13 @@ class Endpoints:
         variants = [variant.summary() for variant in self._fleets[name].variants.values()]
         self._change(name, EndpointStatus="InService", ProductionVariants=variants, **members)
 
-    def _change(self, name: str, **members: Any) -> Record:
-        if self._closing.is_set():
-            return {}  # what a shutdown does to a deployment is not the deployment's outcome
-        record = self._platform.records.update("Endpoint", name, **members, LastModifiedTime=now()) or {}
-        self._tell(record)
-        return record
+    def _change(self, name: str, **members: Any) -> None:
+        # What a shutdown does to a deployment is not the deployment's outcome.
+        if not self._closing.is_set():
+            self._tell(self._record(name, **members))
+
+    def _record(self, name: str, **members: Any) -> Record:
+        return self._platform.records.update("Endpoint", name, **members, LastModifiedTime=now()) or {}
 
     def _tell(self, record: Record) -> None:
         if record:

@@ -1,6 +1,7 @@
 """The hosts of one job: started together, watched together, ended together."""
 
 import enum
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Self
 
 from fleetcast_local.sandbox import Child, Sandbox, run
+
+logger = logging.getLogger(__name__)
 
 _TICK = 0.05
 
@@ -159,4 +162,7 @@ class Periodic:
 
     def _run(self) -> None:
         while not self._done.wait(self._seconds):
-            self._function()
+            try:
+                self._function()
+            except Exception:
+                logger.exception("%s failed and is tried again", self._thread.name)

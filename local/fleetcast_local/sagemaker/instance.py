@@ -80,12 +80,14 @@ class Instance:
         """Start the container, again if it has died, and wait for /ping."""
         deadline = time.monotonic() + min(self.serving.startup, self._platform.timing.startup)
         for _ in range(_STARTS):
+            if self._closed.is_set():
+                break
             self._spawn()
             if self._wait_for_ping(deadline):
                 self.generation += 1
                 self.healthy = True
                 return
-            if self._closed.is_set() or time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:
                 break
         if self._child:
             self._child.kill()

@@ -2,11 +2,12 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple, cast
 
 from fleetcast_local.sagemaker.connections import Answer, NoAnswer
-from fleetcast_local.sagemaker.fleet import Fleet, Replica, Variant
+from fleetcast_local.sagemaker.endpoints import Endpoints
+from fleetcast_local.sagemaker.fleet import Replica, Variant
 from fleetcast_local.sagemaker.model_cache import (
     TARGET_HEADER,
     LoadFailed,
@@ -18,6 +19,7 @@ from fleetcast_local.sagemaker.platform import Platform
 
 _MAX_BODY = 25 << 20
 _MAX_MESSAGE = 4096
+_MAX_HEADER = 1024
 _ATTEMPTS = 4
 _PASSED_ON = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes", TARGET_HEADER)
 
@@ -45,9 +47,9 @@ class _Refused(Exception):
 class Invoker:
     """Passes requests to containers; safe to use from any number of threads."""
 
-    def __init__(self, platform: Platform, fleet_of: Callable[[str], Fleet | None]) -> None:
+    def __init__(self, platform: Platform, endpoints: Endpoints) -> None:
         self._platform = platform
-        self._fleet_of = fleet_of
+        self._endpoints = endpoints
 
     def invoke(self, endpoint: str, body: bytes, headers: Mapping[str, str]) -> InvokeResponse:
         """Answer InvokeEndpoint as the service does."""
@@ -60,6 +62,7 @@ class Invoker:
     def _route(self, endpoint: str, body: bytes, headers: dict[str, str]) -> InvokeResponse:
         if len(body) > _MAX_BODY:
             raise _Refused(413, "ValidationError", f"The request body must not exceed {_MAX_BODY} bytes.")
+        _check_headers(headers)
         target = headers.get(TARGET_HEADER.lower())
         for _ in range(_ATTEMPTS):
             variant = self._variant(endpoint, headers.get("x-amzn-sagemaker-target-variant"))
@@ -74,7 +77,11 @@ class Invoker:
         )
 
     def _variant(self, endpoint: str, name: str | None) -> Variant:
-        fleet = self._fleet_of(endpoint)
+        fleet = self._endpoints.fleet(endpoint)
+        if fleet is None and self._endpoints.is_returning(endpoint):
+            raise _Refused(
+                503, "ServiceUnavailable", f"Endpoint {endpoint} is being started again. Try again."
+            )
         if fleet is None:
             raise _Refused(
                 400, "ValidationError", f"Endpoint {endpoint} of account {self._platform.account} not found."
@@ -173,6 +180,15 @@ class Invoker:
             "ModelNotReadyException",
             f"Model {error} was not ready within {seconds:g} seconds. It is still being loaded; try again.",
         )
+
+
+def _check_headers(headers: dict[str, str]) -> None:
+    for name in _PASSED_ON:
+        value = headers.get(name.lower(), "")
+        if len(value) > _MAX_HEADER or not value.isascii() or not value.isprintable():
+            raise _Refused(
+                400, "ValidationError", f"{name} must have at most {_MAX_HEADER} printable ASCII characters."
+            )
 
 
 def _check_target(endpoint: str, variant: Variant, target: str | None) -> None:

@@ -73,18 +73,18 @@ class JobOperations:
         return {"ProcessingJobArn": record["ProcessingJobArn"]}
 
     def stop_training_job(self, params: dict[str, Any]) -> dict[str, Any]:
-        job = self._stopping("TrainingJob", params["TrainingJobName"])
-        if isinstance(job, TrainingJob):
-            job.transition("Stopping", TrainingJobStatus="Stopping")
-            job.control.ask(job.control.stop)
-        return {}
+        with self._platform.records.lock:  # or the job could end between the look and the change
+            job = self._stopping("TrainingJob", params["TrainingJobName"])
+            if isinstance(job, TrainingJob):
+                job.record_transition("Stopping", TrainingJobStatus="Stopping")
+        return _stop(job)
 
     def stop_processing_job(self, params: dict[str, Any]) -> dict[str, Any]:
-        job = self._stopping("ProcessingJob", params["ProcessingJobName"])
-        if isinstance(job, ProcessingJob):
-            job.update(ProcessingJobStatus="Stopping")
-            job.control.ask(job.control.stop)
-        return {}
+        with self._platform.records.lock:
+            job = self._stopping("ProcessingJob", params["ProcessingJobName"])
+            if isinstance(job, ProcessingJob):
+                job.update(ProcessingJobStatus="Stopping")
+        return _stop(job)
 
     def interrupt(self, name: str) -> None:
         """Take the spot capacity of a running training job away."""
@@ -146,6 +146,13 @@ class JobOperations:
         if record is None:
             raise ApiError("ResourceNotFound", f"Could not find {kind} {name}.")
         return record
+
+
+def _stop(job: TrainingJob | ProcessingJob | None) -> dict[str, Any]:
+    if job is not None:
+        job.tell()
+        job.control.ask(job.control.stop)
+    return {}
 
 
 def _check_training(params: dict[str, Any]) -> None:

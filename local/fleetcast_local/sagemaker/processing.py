@@ -39,7 +39,7 @@ class ProcessingJob(Job):
         return int(self.request["ProcessingResources"]["ClusterConfig"]["InstanceCount"])
 
     def execute(self) -> None:
-        self._tell()
+        self.tell()
         image = self.platform.images.resolve(self.request["AppSpecification"]["ImageUri"])
         hosts = self.hosts(self.host_count, "config", "output", "processing")
         for index, host in enumerate(hosts):
@@ -132,9 +132,9 @@ class ProcessingJob(Job):
 
     def finish(self, status: str, **members: Any) -> None:
         self.update(ProcessingJobStatus=status, ProcessingEndTime=now(), **members)
-        self._tell()
+        self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         self.platform.tell(
             "SageMaker Processing Job State Change", event_detail(self._record(), _EVENT_TIMES)
         )

@@ -65,7 +65,7 @@ class LocalSageMaker:
         )
         self._jobs = JobOperations(self._platform)
         self._endpoints = Endpoints(self._platform)
-        self._invoker = Invoker(self._platform, self._endpoints.fleet)
+        self._invoker = Invoker(self._platform, self._endpoints)
         self._handlers = (
             RecordsApi(self._platform, self._model).handlers()
             | self._jobs.handlers()

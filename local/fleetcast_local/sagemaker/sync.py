@@ -1,6 +1,7 @@
 """Files that go to S3 while their writer is still running: checkpoints and continuous outputs."""
 
 import logging
+import threading
 from pathlib import Path
 
 from fleetcast_local.sagemaker.transfer import Transfer, TransferError, files_below
@@ -22,9 +23,9 @@ class FolderSync:
         self._uri = uri
         self._uploaded: dict[str, _Stamp] = {}
 
-    def restore(self) -> int:
+    def restore(self, cancelled: threading.Event) -> int:
         """Bring what is already in S3 into the folder; return how many files."""
-        files = self._transfer.download(self._transfer.under(self._uri), self._folder)
+        files = self._transfer.download(self._transfer.under(self._uri), self._folder, cancelled)
         for file in files:
             self._uploaded[file.relative_to(self._folder).as_posix()] = _stamp(file)
         return len(files)

@@ -59,7 +59,7 @@ class TrainingJob(Job):
         return int(self.request["ResourceConfig"].get("InstanceCount", 1))
 
     def execute(self) -> None:
-        self._tell()
+        self.tell()
         while self._attempt():
             self.transition("Interrupted")
             self.control.resume()
@@ -195,18 +195,21 @@ class TrainingJob(Job):
         folders = [host.sandbox.path(config.get("LocalPath", "/opt/ml/checkpoints")) for host in hosts]
         syncs = [FolderSync(self.transfer, folder, config["S3Uri"]) for folder in folders]
         for sync in syncs:
-            sync.restore()
+            sync.restore(self.control.cancelled)
         return syncs
 
     def transition(self, secondary: str, **members: Any) -> None:
         """Record the next SecondaryStatus, and tell whoever listens."""
+        self.record_transition(secondary, **members)
+        self.tell()
+
+    def record_transition(self, secondary: str, **members: Any) -> None:
         with self.platform.records.lock:
             transitions = self._record().get("SecondaryStatusTransitions", [])
             _append(transitions, secondary, ended=members.get("TrainingEndTime"))
             self.request = self.update(
                 SecondaryStatus=secondary, SecondaryStatusTransitions=transitions, **members
             )
-        self._tell()
 
     def finish(self, status: str, _secondary: str | None = None, **members: Any) -> None:
         seconds = max(1, math.ceil(self._trained))
@@ -220,7 +223,7 @@ class TrainingJob(Job):
             **members,
         )
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         self.platform.tell("SageMaker Training Job State Change", event_detail(self._record(), _EVENT_TIMES))
 
     def _look_for_trigger(self) -> None:

@@ -120,10 +120,14 @@ def error_ratio(rows: Iterable[LedgerRow]) -> float | None:
 def build_ledger(run_id: str, quality: Iterable[Row], training: Iterable[Row]) -> list[LedgerRow]:
     """Join both sides into one row per customer, sorted by customer id.
 
-    A customer with several training rows was trained again after an interruption: its last row counts.
+    A customer with several training rows was tried again after an interruption, perhaps by another host: the
+    row that says `trained` counts, and otherwise the last one.
     A customer that is ready but has no training row is `missing`: its host died before it came to it.
     """
-    outcomes = {row["customer_id"]: row for row in training}
+    outcomes: dict[str, Row] = {}
+    for row in training:
+        if outcomes.get(row["customer_id"], {}).get("status") != "trained" or row["status"] == "trained":
+            outcomes[row["customer_id"]] = row
     checks = {row["customer_id"]: row for row in quality}
     return [
         _join(run_id, customer, checks.get(customer, {}), outcomes.get(customer))

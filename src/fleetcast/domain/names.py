@@ -37,6 +37,8 @@ def artifact_name(customer_id: str) -> str:
     `~` is itself encoded in ordinary names, so the two kinds cannot meet.
     """
     stem = quote(customer_id, safe="").replace("~", "%7E")
+    if stem.startswith("."):  # hidden files are the ones that are still being written
+        stem = f"%2E{stem[1:]}"
     if len(stem) > _MAX_STEM:
         stem = f"{stem[:150]}~{hashlib.sha256(customer_id.encode()).hexdigest()[:40]}"
     return f"{stem}.tar.gz"
