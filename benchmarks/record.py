@@ -62,8 +62,10 @@ def table(result: Mapping[str, Any]) -> str:
     for name, case in cases.items():
         lines.append(f"| {name} | " + " | ".join(_shown(case.get(column)) for column in columns) + " |")
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    lines += ["", f"{result['date']}, commit {result['commit']}, {result['machine']}, "
-        f"load {result['load']} when it ended; {versions}.""]
+    where = (
+        f"{result['date']}, commit {result['commit']}, {result['machine']}, load {result['load']} at its end"
+    )
+    lines += ["", f"{where}; {versions}."]
     return "\n".join(lines)
 
 

@@ -3,46 +3,37 @@
 MiniStack goes on keeping the functions and the pool of warm workers; only the worker itself is replaced.
 """
 
-import hashlib
-import importlib.util
 import json
 import logging
 import os
 import queue
 import select
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import zipfile
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from fleetcast_local import processes
+from fleetcast_local import layers, processes
 from fleetcast_local.guard import local_settings
 
 logger = logging.getLogger("fleetcast.functions")
 
 _WORKER = Path(__file__).with_name("function_worker.py")
-# What Lambda's Python runtime itself brings; everything else must come from the function or its layers.
-_RUNTIME_LIBRARIES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
 # AWS allows ten seconds; an import on a busy laptop needs more than on AWS.
 _INIT_SECONDS = 30.0
 _LOG_SECONDS = 0.25
-_UNUSED_SECONDS = 14 * 24 * 3600
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", processes.MARK)
 _DEFAULT_TIMEOUT = 3
 
 
 def install(store: Path) -> None:
     """Make MiniStack run Python functions through PythonWorker, unpacked below the given folder."""
-    _forget_unused(store)
+    layers.forget_unused(store)
     PythonWorker.store = store
     lambda_runtime._worker_class_for = _worker_class  # noqa: SLF001
     lambda_svc._execute_function_warm = invoke  # noqa: SLF001
@@ -111,7 +102,7 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]  # MiniStack sh
 
     def _spawn(self) -> None:
         replies, replies_end = os.pipe()
-        code, layers = self._folders()
+        code, libraries = self._folders()
         self._proc = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_WORKER), str(replies_end)],
             cwd=code,
@@ -127,7 +118,7 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]  # MiniStack sh
         self._replies = os.fdopen(replies, "rb")
         self._stderr_queue = queue.Queue()
         threading.Thread(target=self._read_stderr, daemon=True).start()
-        start = {"paths": [str(path) for path in (code, *layers)], "handler": self.config["Handler"]}
+        start = {"paths": [str(path) for path in (code, *libraries)], "handler": self.config["Handler"]}
         outcome = self._exchange(start, _INIT_SECONDS, "init")
         if "error" in outcome:
             raise InvocationFailed(outcome["error"]["errorType"], outcome["error"]["errorMessage"])
@@ -178,15 +169,9 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]  # MiniStack sh
         return lines
 
     def _folders(self) -> tuple[Path, list[Path]]:
-        code = unpack(self.store, self.code_zip)
-        layers: list[Path] = []
-        # A later layer is unpacked over an earlier one on Lambda, so it comes first on the path here.
-        for layer in reversed(self.config.get("Layers") or []):
-            package = lambda_svc._resolve_layer_zip(layer)  # noqa: SLF001
-            if package:
-                folder = unpack(self.store, package) / "python"
-                layers += [folder, *folder.glob("lib/python3.*/site-packages")]
-        return code, [*layers, runtime_libraries(self.store)]
+        code = layers.unpack(self.store, self.code_zip)
+        packages = [lambda_svc._resolve_layer_zip(layer) for layer in self.config.get("Layers") or ()]  # noqa: SLF001
+        return code, layers.path_of(self.store, [package for package in packages if package])
 
     def _environment(self, code: Path) -> dict[str, str]:
         config = self.config
@@ -238,40 +223,3 @@ def _as_log(error: dict[str, Any]) -> list[str]:
         "Traceback (most recent call last):",
         *[line.rstrip("\n") for line in error.get("stackTrace", [])],
     ]
-
-
-def unpack(store: Path, package: bytes) -> Path:
-    """Return the folder that holds a package's files, named by their content: unpacked once, shared by workers."""
-    folder = store / hashlib.sha256(package).hexdigest()[:32]
-    if not folder.exists():
-        draft = Path(tempfile.mkdtemp(dir=store, prefix=".unpacking-"))
-        with zipfile.ZipFile(BytesIO(package)) as archive:
-            archive.extractall(draft)
-        try:
-            draft.rename(folder)
-        except OSError:  # another worker was faster
-            shutil.rmtree(draft)
-    os.utime(folder)
-    return folder
-
-
-def runtime_libraries(store: Path) -> Path:
-    """Return a folder that holds only the libraries Lambda's Python brings, linked to the installed ones."""
-    folder = store / "runtime"
-    folder.mkdir(exist_ok=True)
-    for name in _RUNTIME_LIBRARIES:
-        spec = importlib.util.find_spec(name)
-        if spec and spec.origin:
-            origin = Path(spec.origin)
-            source = origin.parent if spec.submodule_search_locations else origin
-            link = folder / source.name
-            if link.resolve() != source.resolve():
-                link.unlink(missing_ok=True)
-                link.symlink_to(source)
-    return folder
-
-
-def _forget_unused(store: Path) -> None:
-    for folder in store.iterdir():
-        if folder.name != "runtime" and time.time() - folder.stat().st_mtime > _UNUSED_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import sys
+import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,16 +47,18 @@ class ProcessImage:
     def command(self, entrypoint: Sequence[str] = (), arguments: Sequence[str] = ()) -> list[str]:
         """Return the argv; an entry point given by the caller replaces the image's own, as in Docker."""
         first, *rest = entrypoint or self.entrypoint
-        return [self._program(first), *rest, *arguments]
+        return [*self._program(first), *rest, *arguments]
 
     def environment(self) -> dict[str, str]:
-        return {"PYTHONPATH": os.pathsep.join(str(self.folder / part) for part in self.pythonpath)}
+        frozen = [str(self.folder / part) for part in self.pythonpath]
+        return {"PYTHONPATH": os.pathsep.join([*frozen, sysconfig.get_path("purelib")])}
 
-    def _program(self, name: str) -> str:
+    def _program(self, name: str) -> list[str]:
         if Path(name).name in {"python", "python3"}:
-            return sys.executable
+            # -S: an editable install of the working copy must not stand in for what the image lacks.
+            return [sys.executable, "-S"]
         packed = self.folder / name.lstrip("/")
-        return str(packed) if packed.is_file() else name
+        return [str(packed) if packed.is_file() else name]
 
 
 class ImageStore:

@@ -4,8 +4,10 @@ import email
 import email.policy
 import json
 import uuid
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests.conftest import RunningCloud
@@ -246,6 +248,24 @@ def test_a_schedule_starts_a_workflow_every_minute(cloud: RunningCloud) -> None:
     execution = eventually(lambda: executions_of(cloud, machine), seconds=75)[0]
     at = json.loads(ended(cloud, execution["executionArn"])["input"])["at"]
     assert at.startswith(execution["startDate"].astimezone().strftime("%Y-"))
+
+
+def test_a_one_time_schedule_fires_in_its_time_zone_and_is_gone(cloud: RunningCloud) -> None:
+    machine, name = create_machine(cloud, PASS, unique("once")), unique("once")
+    moment = datetime.now(ZoneInfo("Asia/Tokyo")) + timedelta(seconds=3)
+    scheduler = cloud.client("scheduler")
+
+    scheduler.create_schedule(
+        Name=name,
+        ScheduleExpression=f"at({moment:%Y-%m-%dT%H:%M:%S})",
+        ScheduleExpressionTimezone="Asia/Tokyo",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        ActionAfterCompletion="DELETE",
+        Target={"Arn": machine, "RoleArn": ROLE},
+    )
+
+    assert eventually(lambda: executions_of(cloud, machine))
+    assert eventually(lambda: not scheduler.list_schedules(NamePrefix=name)["Schedules"])
 
 
 def executions_of(cloud: RunningCloud, machine: str) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """A function runs here under the conditions it would meet on Lambda."""
 
 import base64
+import importlib.metadata
 import json
 import time
 import uuid
@@ -110,6 +111,22 @@ def test_a_library_that_no_layer_brings_is_missing_as_on_aws(cloud: RunningCloud
     _, error = invoke(cloud, name, {})
 
     assert error["errorMessage"] == "No module named 'pyarrow'"
+
+
+def test_compiled_code_in_a_layer_is_taken_for_this_machine(cloud: RunningCloud) -> None:
+    """The layer holds Lambda's build of the library, which neither a Mac nor another Python can load."""
+    version = importlib.metadata.version("pyarrow")
+    files = {
+        f"python/pyarrow-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: false\n",
+        "python/pyarrow/__init__.py": "raise ImportError('built for another machine')\n",
+    }
+    layer = cloud.client("lambda").publish_layer_version(
+        LayerName="native", Content={"ZipFile": package(files)}
+    )
+    code = "import pyarrow\ndef handler(e, c): return [pyarrow.__version__, pyarrow.array([1, 2]).nbytes]"
+    name = new(cloud, code, Layers=[layer["LayerVersionArn"]])
+
+    assert invoke(cloud, name, {})[1] == [version, 16]
 
 
 def test_the_context_tells_what_lambda_tells(cloud: RunningCloud) -> None:

@@ -101,7 +101,7 @@ class Run:
         limit = program.timeout_seconds.timeout_seconds if program.timeout_seconds else None
         if not self._ended.wait(limit):
             self._end(
-                Outcome("TIMED_OUT", error="States.Timeout"),
+                Outcome("TIMED_OUT"),
                 HistoryEventType.ExecutionTimedOut,
                 executionTimedOutEventDetails=ExecutionTimedOutEventDetails(),
             )

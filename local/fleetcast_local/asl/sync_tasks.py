@@ -40,8 +40,6 @@ _SERVICES = {
     "codebuild": ("CodeBuild", "AWSCodeBuildException"),
     "states": ("StepFunctions", "AWSStepFunctionsException"),
 }
-
-
 _POLL_SECONDS = 0.25
 
 
@@ -129,8 +127,52 @@ def call(task: Any, region: str, parameters: dict[str, Any]) -> Any:
     client = clients.client(region, task._get_boto_service_name())  # noqa: SLF001
     action = task._get_boto_service_action()  # noqa: SLF001
     model = shapes.operation(client, action)
-    answer = getattr(client, action)(**shapes.to_request(parameters, model.input_shape))
+    try:
+        request = shapes.to_request(parameters, model.input_shape)
+    except shapes.BadParameters as error:
+        given = to_json_str(parameters, (",", ":"))
+        raise shapes.BadParameters(
+            f"The Parameters '{given}' could not be used to start the Task: [{error}]"
+        ) from error
+    answer = getattr(client, action)(**request)
     return shapes.to_result(_plain(answer), model.output_shape) if model.output_shape else {}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended, described as Step Functions shows it."""
+
+    good: bool
+    description: dict[str, Any]
+
+
+class Watch:
+    """One job that a task waits for. Not part of the task: the iterations of a Map share that."""
+
+    def __init__(self, client: Any, job: Job, key: dict[str, Any]) -> None:
+        self._client = client
+        self._job = job
+        self._key = key
+        self.parsed: tuple[str, ...] = ()
+
+    def look(self) -> Ended | None:
+        """Return how the job ended, or None while it runs."""
+        job = self._job
+        record = job.record(_plain(getattr(self._client, job.describe)(**self._key)))
+        status = job.status(record)
+        if status in job.running:
+            return None
+        shown = shapes.to_result(record, _shape_of(self._client, job.describe, record))
+        parsed = {name: json.loads(shown[name]) for name in self.parsed if name in shown}
+        return Ended(status in job.good, {**shown, **parsed})
+
+    def stop(self) -> None:
+        try:
+            getattr(self._client, self._job.stop)(**self._job.stop_key(self._key))
+        except ClientError as error:
+            # Step Functions too only tries: the job may have ended in this very moment.
+            if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
+                raise
 
 
 class ServiceTask(StateTaskServiceCallback):  # type: ignore[misc]  # moto ships no types
@@ -161,57 +203,34 @@ class ServiceTask(StateTaskServiceCallback):  # type: ignore[misc]  # moto ships
             normalised_parameters["Input"] = _as_text(normalised_parameters.get("Input", {}))
         env.stack.append(call(self, resource_runtime_part.region, normalised_parameters))
 
-    def _build_sync2_resolver(self, **task: Any) -> Callable[[], Any]:
-        poll = self._build_sync_resolver(**task)
-
-        def poll_and_parse() -> Any:
-            shown = poll()
-            return shown and {**shown, **{key: json.loads(shown[key]) for key in ("Input", "Output")}}
-
-        return poll_and_parse
-
     def _build_sync_resolver(
         self,
         env: Any,
         resource_runtime_part: Any,
         normalised_parameters: dict[str, Any],
         state_credentials: Any,
-    ) -> Callable[[], Any]:
+    ) -> "Watch":
         del state_credentials
-        job = JOBS[self.resource.api_action]
         client = clients.client(resource_runtime_part.region, self._get_boto_service_name())
-        key = job.key(normalised_parameters, env.stack.pop())
-        self._abandon: Callable[[], Any] = lambda: getattr(client, job.stop)(**job.stop_key(key))
+        job = JOBS[self.resource.api_action]
+        return Watch(client, job, job.key(normalised_parameters, env.stack.pop()))
 
-        def poll() -> Any:
-            record = job.record(_plain(getattr(client, job.describe)(**key)))
-            status = job.status(record)
-            if status in job.running:
-                return None
-            shown = shapes.to_result(record, _shape_of(client, job.describe, record))
-            if status in job.good:
-                return shown
-            raise FailureEventException(self._failed(env, _TASK_FAILED, to_json_str(shown)))
+    def _build_sync2_resolver(self, **task: Any) -> "Watch":
+        watch = self._build_sync_resolver(**task)
+        watch.parsed = ("Input", "Output")
+        return watch
 
-        return poll
-
-    def _eval_sync(self, env: Any, sync_resolver: Callable[[], Any], **_: Any) -> Any:
+    def _eval_sync(self, env: Any, sync_resolver: "Watch", **_: Any) -> Any:
         # Not the base class's: it also waits for a task token, which would hide that the time is over.
         while env.is_running():
-            result = sync_resolver()
-            if result:
-                return result
+            ended = sync_resolver.look()
+            if ended and ended.good:
+                return ended.description
+            if ended:
+                raise FailureEventException(self._failed(env, _TASK_FAILED, to_json_str(ended.description)))
             time.sleep(_POLL_SECONDS)
-        self._stop_job()
+        sync_resolver.stop()  # the execution was stopped, or the state ran out of time
         return None
-
-    def _stop_job(self) -> None:
-        try:
-            self._abandon()
-        except ClientError as error:
-            # Step Functions too only tries: the job may have ended in this very moment.
-            if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
-                raise
 
     def _from_error(self, env: Any, ex: Exception) -> FailureEvent:
         if not isinstance(ex, ClientError):

@@ -67,9 +67,6 @@ class Build:
         self.stop = threading.Event()
 
     def run(self) -> None:
-        for folder in ("src", "scratch", "tmp"):
-            (self._folder / folder).mkdir(parents=True)
-        self._log.parent.mkdir(parents=True, exist_ok=True)
         tail, stream = LogTail(self._log), LogStream(self._clients, *self._progress.log_names)
         try:
             with Periodic(lambda: stream.put(tail.lines()), _LOG_EVERY, "build log"):
@@ -83,6 +80,9 @@ class Build:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _run(self) -> str:
+        for folder in ("src", "scratch", "tmp"):
+            (self._folder / folder).mkdir(parents=True)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._progress.begin_phase("DOWNLOAD_SOURCE")
             spec = self._prepare()

@@ -3,12 +3,15 @@
 import contextlib
 import http.client
 import select
+import time
 from collections import deque
 from collections.abc import Mapping
 from email.message import Message
 from typing import NamedTuple
 
 _HOST = "127.0.0.1"
+# Servers close idle connections, uvicorn after 5 s; ours must not meet that moment.
+_IDLE_LIMIT = 4.0
 
 
 class Answer(NamedTuple):
@@ -32,7 +35,7 @@ class Connections:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self._idle: deque[http.client.HTTPConnection] = deque()
+        self._idle: deque[tuple[http.client.HTTPConnection, float]] = deque()
 
     def request(
         self, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str], timeout: float
@@ -52,19 +55,19 @@ class Connections:
         if response.will_close:
             connection.close()
         else:
-            self._idle.append(connection)
+            self._idle.append((connection, time.monotonic()))
         return answer
 
     def close(self) -> None:
         with contextlib.suppress(IndexError):
             while True:
-                self._idle.pop().close()
+                self._idle.pop()[0].close()
 
     def _take(self, timeout: float) -> http.client.HTTPConnection:
         with contextlib.suppress(IndexError):
             while True:
-                connection = self._idle.pop()
-                if not _is_closed(connection):
+                connection, since = self._idle.pop()
+                if time.monotonic() - since < _IDLE_LIMIT and not _is_closed(connection):
                     connection.sock.settimeout(timeout)
                     return connection
                 connection.close()

@@ -112,9 +112,9 @@ class Hosts:
             reason = self._control.reason()
             if reason is not None:
                 return reason
-            for end, moment in limits.items():
-                if time.monotonic() >= moment:
-                    return end
+            first, moment = min(limits.items(), key=lambda limit: limit[1])
+            if time.monotonic() >= moment:
+                return first
             time.sleep(_TICK)
 
     def _stop(self) -> None:

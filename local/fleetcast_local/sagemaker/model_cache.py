@@ -168,6 +168,7 @@ class ModelCache:
         except TransferError as error:
             model.error = ModelMissing(str(error))
         except NoAnswer as error:
+            self._instance.note_death()
             model.error = LoadFailed(0, str(error))
         except LoadFailed as error:
             model.error = error

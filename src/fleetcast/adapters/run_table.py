@@ -1,7 +1,7 @@
 """The run table in DynamoDB: the lock that keeps runs apart, and one item per run."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
@@ -13,6 +13,8 @@ from fleetcast.errors import RunInProgress
 
 LOCK = "lock"
 _EVENT_MEMORY_SECONDS = 7 * 24 * 3600  # EventBridge delivers again for a day at most
+# data/settle_seconds ends at an hour: a run that has collected for two is dead, and what joined it would be lost.
+_LONGEST_COLLECTING = timedelta(hours=2)
 Outcome = Literal["acquired", "duplicate", "joined", "queued"]
 
 
@@ -42,7 +44,7 @@ class RunTable:
                 holder = lock["holder"] if lock else run_id
                 if self._take(holder, execution_arn, None):
                     return "acquired", holder
-            elif lock["phase"] == "collecting" and trigger.settles:
+            elif lock["phase"] == "collecting" and trigger.settles and not _is_overdue(lock):
                 return "joined", lock["holder"]
             elif lock["phase"] == "collecting":
                 if self._take(run_id, execution_arn, lock):
@@ -71,18 +73,25 @@ class RunTable:
         if lock is None or lock["execution_arn"] != execution_arn:
             return None, False
         self._finish(lock["holder"], {"status": status, "ended_at": _now(), **facts})
-        released = client("dynamodb").delete_item(
-            TableName=self._table,
-            Key=_key(LOCK),
-            ConditionExpression="execution_arn = :mine",
-            ExpressionAttributeValues={":mine": {"S": execution_arn}},
-            ReturnValues="ALL_OLD",
-        )
-        return lock["holder"], bool(from_item(released["Attributes"]).get("again"))
+        return lock["holder"], self._release(execution_arn)
 
     def latest(self) -> dict[str, Any] | None:
         """Return the run that holds the lock, if any."""
         return self._lock()
+
+    def _release(self, execution_arn: str) -> bool:
+        """Delete the lock of an execution; return whether another run was asked for meanwhile."""
+        try:
+            released = client("dynamodb").delete_item(
+                TableName=self._table,
+                Key=_key(LOCK),
+                ConditionExpression="execution_arn = :mine",
+                ExpressionAttributeValues={":mine": {"S": execution_arn}},
+                ReturnValues="ALL_OLD",
+            )
+        except ClientError as error:
+            return _refused(error)  # it has changed hands since, and is not ours to release
+        return bool(from_item(released["Attributes"]).get("again"))
 
     def _finish(self, run_id: str, facts: dict[str, Any]) -> None:
         client("dynamodb").update_item(
@@ -147,6 +156,10 @@ def _refused(error: ClientError) -> bool:
     if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
         raise error
     return False
+
+
+def _is_overdue(lock: dict[str, Any]) -> bool:
+    return datetime.now(UTC) - datetime.fromisoformat(lock["since"]) > _LONGEST_COLLECTING
 
 
 def _is_running(execution_arn: str) -> bool:

@@ -31,7 +31,7 @@ class Parameter:
     def allowed(self) -> str:
         """What a valid value looks like, in words fit for an error or a table."""
         if self.low is not None:
-            return f"{type_names[type(self.default)]} from {self.low:g} to {self.high:g}"
+            return f"{type_names[type(self.default)]} from {self.low} to {self.high}"
         return f"text matching {self.pattern}" if self.pattern else type_names[type(self.default)]
 
     def parse(self, text: str) -> Value:

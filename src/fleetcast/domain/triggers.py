@@ -32,21 +32,28 @@ class Trigger:
         return self.kind != "manual"
 
 
-def parse_trigger(event: Mapping[str, Any]) -> Trigger:
+def parse_trigger(event: Any) -> Trigger:
     """Recognise the input of an execution; see `events/` for one sample of each kind."""
-    detail = event.get("detail") or {}
-    event_id = str(event.get("id", ""))
+    event_id = str(_at(event, "id") or "")
     if event_id.startswith("<"):  # a scheduler that does not fill in its context attributes
         event_id = ""
-    match event.get("source"), event.get("detail-type"):
-        case "aws.s3", _:
+    match _at(event, "source"):
+        case "aws.s3":
+            key = _at(event, "detail", "object", "key")
+            return Trigger("data", f"new data: {key or 'unknown key'}", event_id)
+        case "aws.ssm":
             return Trigger(
-                "data", f"new data: {detail.get('object', {}).get('key', 'unknown key')}", event_id
+                "parameter", f"changed parameter: {_at(event, 'detail', 'name') or 'unknown'}", event_id
             )
-        case "aws.ssm", _:
-            return Trigger("parameter", f"changed parameter: {detail.get('name', 'unknown')}", event_id)
-        case "fleetcast.schedule", _:
-            return Trigger("schedule", f"schedule at {event.get('time', 'unknown time')}", event_id)
-        case "fleetcast.queue", _:
-            return Trigger("queued", f"asked for during run {event.get('after', 'unknown')}", event_id)
-    return Trigger("manual", str(event.get("reason") or "started by hand"))
+        case "fleetcast.schedule":
+            return Trigger("schedule", f"schedule at {_at(event, 'time') or 'unknown time'}", event_id)
+        case "fleetcast.queue":
+            return Trigger("queued", f"asked for during run {_at(event, 'after') or 'unknown'}", event_id)
+    return Trigger("manual", str(_at(event, "reason") or "started by hand"))
+
+
+def _at(event: Any, *path: str) -> Any:
+    """Return what lies at a path, or None: an execution can be started with any JSON."""
+    for step in path:
+        event = event.get(step) if isinstance(event, Mapping) else None
+    return event
