@@ -1,5 +1,6 @@
 """A whole local cloud for the tests that ask for one: started once, taken down with everything it started."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,17 @@ def own_cloud(tmp_path: Path) -> Iterator[RunningCloud]:
     yield from running_cloud(tmp_path)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the real consumption data; tests that ask for it carry the mark `realdata`."""
+    return Path(os.environ["FLEETCAST_REALDATA"])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if {"cloud", "own_cloud"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.cloud)
+    if not os.environ.get("FLEETCAST_REALDATA"):
+        absent = [item for item in items if item.get_closest_marker("realdata")]
+        config.hook.pytest_deselected(items=absent)
+        items[:] = [item for item in items if item not in absent]

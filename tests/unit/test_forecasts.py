@@ -23,7 +23,23 @@ def test_a_whole_number_of_steps_is_a_request(period: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "period", ["0", "-1", "1.5", '"7"', "true", "false", "1000000000", "8785", "NaN", "Infinity", "null", "[7]", "{}", "7.0"]
+    "period",
+    [
+        "0",
+        "-1",
+        "1.5",
+        '"7"',
+        "true",
+        "false",
+        "1000000000",
+        "8785",
+        "NaN",
+        "Infinity",
+        "null",
+        "[7]",
+        "{}",
+        "7.0",
+    ],
 )
 def test_any_other_period_is_refused_with_the_field_and_what_is_allowed(period: str) -> None:
     with pytest.raises(RequestError, match="period must be a whole number from 1 to 8784, not ") as raised:
@@ -32,7 +48,21 @@ def test_any_other_period_is_refused_with_the_field_and_what_is_allowed(period: 
 
 
 @pytest.mark.parametrize(
-    "body", [None, "", " ", "{", "period=7", "{'period': 7}", '{"period": 7}}', "\ufeff{}", "nul", '"', "{}" * 2, "\x00"]
+    "body",
+    [
+        None,
+        "",
+        " ",
+        "{",
+        "period=7",
+        "{'period': 7}",
+        '{"period": 7}}',
+        "\ufeff{}",
+        "nul",
+        '"',
+        "{}" * 2,
+        "\x00",
+    ],
 )
 def test_a_body_that_is_no_json_is_refused(body: str | None) -> None:
     with pytest.raises(RequestError, match='the body must be JSON such as {"period": 7}') as raised:
@@ -105,7 +135,9 @@ def test_a_request_without_headers_is_taken_for_json(headers: Any) -> None:
     assert ForecastRequest.from_event({"headers": headers, "body": '{"period": 7}'}).period == 7
 
 
-@pytest.mark.parametrize("value", ["text/plain", "application/xml", "multipart/form-data", "application/json2", ""])
+@pytest.mark.parametrize(
+    "value", ["text/plain", "application/xml", "multipart/form-data", "application/json2", ""]
+)
 def test_another_content_type_is_refused(value: str) -> None:
     with pytest.raises(RequestError, match="Content-Type must be application/json") as raised:
         ForecastRequest.from_event({"headers": {"Content-Type": value}, "body": '{"period": 7}'})
@@ -135,7 +167,9 @@ def test_another_customers_forecast_never_reaches_the_caller(customer_id: Any) -
         answer("42", FIRST, {**FORECAST, "customer_id": customer_id}, NOW)
 
 
-@pytest.mark.parametrize("forecast", [{"customer_id": "42"}, [], None, "42", {"customer_id": "42", "forecast": None}])
+@pytest.mark.parametrize(
+    "forecast", [{"customer_id": "42"}, [], None, "42", {"customer_id": "42", "forecast": None}]
+)
 def test_an_answer_that_is_no_forecast_is_the_models_fault(forecast: Any) -> None:
     with pytest.raises(DataError):
         answer("42", FIRST, forecast, NOW)

@@ -67,7 +67,15 @@ def test_two_customers_never_share_an_artifact(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("a/b", "a%2Fb"), ("~", "%7E"), (".", "%2E"), ("..", "%2E."), ("é", "e\u0301"), ("a", "A"), (" ", "%20")],
+    [
+        ("a/b", "a%2Fb"),
+        ("~", "%7E"),
+        (".", "%2E"),
+        ("..", "%2E."),
+        ("é", "e\u0301"),
+        ("a", "A"),
+        (" ", "%20"),
+    ],
 )
 def test_ids_that_look_alike_once_encoded_are_kept_apart(one: str, other: str) -> None:
     assert artifact_name(one) != artifact_name(other)

@@ -31,7 +31,9 @@ def test_both_bounds_are_allowed_and_nothing_beyond(parameter: Parameter) -> Non
             parameter.parse(str(beyond))
 
 
-@pytest.mark.parametrize("text", ["", " ", "nan", "inf", "-inf", "1,5", "seven", "0x10", "true", "1e400", "NULL"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "nan", "inf", "-inf", "1,5", "seven", "0x10", "true", "1e400", "NULL"]
+)
 @pytest.mark.parametrize("parameter", NUMBERS, ids=lambda p: p.name)
 def test_what_is_no_number_is_refused(parameter: Parameter, text: str) -> None:
     with pytest.raises(SettingError):
@@ -53,7 +55,9 @@ def test_the_sentence_names_parameter_value_and_bounds() -> None:
     )
 
 
-@pytest.mark.parametrize(("text", "value"), [("true", True), ("TRUE", True), ("false", False), (" False ", False)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), ("TRUE", True), ("false", False), (" False ", False)]
+)
 def test_a_switch_knows_two_words(text: str, value: object) -> None:
     assert BY_NAME["training/use_spot"].parse(text) is value
 

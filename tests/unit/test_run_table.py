@@ -13,7 +13,11 @@ from fleetcast.domain.triggers import Trigger
 from fleetcast.errors import RunInProgress
 
 Start = Callable[[], str]
-DATA, SCHEDULE, MANUAL = Trigger("data", "new data"), Trigger("schedule", "at 3"), Trigger("manual", "by hand")
+DATA, SCHEDULE, MANUAL = (
+    Trigger("data", "new data"),
+    Trigger("schedule", "at 3"),
+    Trigger("manual", "by hand"),
+)
 QUEUED = Trigger("queued", "asked for during run r1")
 PARAMETER = Trigger("parameter", "changed parameter")
 
@@ -24,7 +28,9 @@ def table(run_table: str) -> RunTable:
 
 
 def read(run_id: str) -> dict[str, Any]:
-    return from_item(client("dynamodb").get_item(TableName="runs", Key={"run_id": {"S": run_id}}).get("Item", {}))
+    return from_item(
+        client("dynamodb").get_item(TableName="runs", Key={"run_id": {"S": run_id}}).get("Item", {})
+    )
 
 
 def begin_to_read_data(execution: str) -> None:
@@ -45,7 +51,12 @@ def test_the_first_to_ask_gets_the_lock(table: RunTable, execution: Start, trigg
     assert table.acquire("r1", arn, trigger) == ("acquired", "r1")
 
     lock = read(LOCK)
-    assert (lock["holder"], lock["execution_arn"], lock["phase"], lock["again"]) == ("r1", arn, "collecting", False)
+    assert (lock["holder"], lock["execution_arn"], lock["phase"], lock["again"]) == (
+        "r1",
+        arn,
+        "collecting",
+        False,
+    )
 
 
 def test_the_same_event_twice_starts_one_run(table: RunTable, execution: Start) -> None:
@@ -71,7 +82,9 @@ def test_a_remembered_event_leaves_the_table_by_itself(table: RunTable, executio
 
 
 @pytest.mark.parametrize("trigger", [DATA, PARAMETER], ids=lambda t: t.kind)
-def test_what_arrives_while_a_run_collects_joins_it(table: RunTable, execution: Start, trigger: Trigger) -> None:
+def test_what_arrives_while_a_run_collects_joins_it(
+    table: RunTable, execution: Start, trigger: Trigger
+) -> None:
     table.acquire("r1", execution(), DATA)
 
     assert table.acquire("r2", execution(), trigger) == ("joined", "r1")
