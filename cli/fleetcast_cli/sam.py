@@ -80,20 +80,20 @@ class SamRunner:
         note(f"sam {command} took {took}")
 
     def _execute(self, line: Sequence[str], log: IO[bytes]) -> tuple[int, str]:
-        process = subprocess.Popen(
+        with subprocess.Popen(
             line,
             cwd=self._project.root,
             env=dict(self._environ),
             stdin=None if self._interactive else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-        )
-        try:
-            tail = self._pass_on(process, log) if self._interactive else _watch(process, line[1], log)
-            return process.wait(), tail
-        except BaseException:
-            _stop(process)
-            raise
+        ) as process:
+            try:
+                tail = self._pass_on(process, log) if self._interactive else _watch(process, line[1], log)
+            except BaseException:
+                _stop(process)
+                raise
+        return process.returncode, tail
 
     def _pass_on(self, process: "subprocess.Popen[bytes]", log: IO[bytes]) -> str:
         # As it comes, not line by line: SAM's question ends without a newline.

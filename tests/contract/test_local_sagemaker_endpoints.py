@@ -305,3 +305,14 @@ def test_stopping_the_cloud_does_not_wait_for_a_deployment(lab: Lab) -> None:
 
     assert time.monotonic() - started < 5
     assert lab.call("DescribeEndpoint", EndpointName="fleet")["EndpointStatus"] == "Creating"
+
+
+def test_an_endpoint_that_is_being_started_again_asks_for_patience(lab: Lab) -> None:
+    serve(lab, "a")
+    lab.sagemaker.stop()
+    lab.sagemaker._platform.records.update("Endpoint", "fleet", EndpointStatus="SystemUpdating")
+
+    response = lab.invoke("a")
+
+    assert response.status == 503
+    assert error(response)["Code"] == "ServiceUnavailable"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.e2e.product import Product, deployed_product
 
 pytestmark = [pytest.mark.realdata, pytest.mark.timeout(900)]

@@ -1,6 +1,7 @@
 """A deployed stack, small but real, for the tests of the command line; its workflow plays runs."""
 
 import json
+import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ _OUTPUTS = {
     "StateMachineArn": {"Ref": "Machine"},
     "AlertTopicArn": "arn:aws:sns:us-east-1:000000000000:cli",
     "EndpointName": "cli",
-    "ApiUrl": "https://abc.execute-api.us-east-1.amazonaws.com/v1",
+    "ApiUrl": {"Ref": "ApiUrl"},
     "ApiId": "abc",
     "StackRegion": "us-east-1",
 }
@@ -56,7 +57,7 @@ def _table(key: str) -> dict[str, Any]:
 
 
 TEMPLATE = {
-    "Parameters": {"Machine": {"Type": "String"}},
+    "Parameters": {"Machine": {"Type": "String"}, "ApiUrl": {"Type": "String"}},
     "Resources": {
         "Data": {"Type": "AWS::S3::Bucket"},
         "Models": {"Type": "AWS::S3::Bucket"},
@@ -95,6 +96,16 @@ class Stage:
         assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
+    def as_aws(self) -> dict[str, str]:
+        """Return the settings of a user to whom the local cloud is AWS."""
+        address = self.cloud.address
+        return {
+            "AWS_ENDPOINT_URL": address.endpoint_url,
+            "AWS_ACCESS_KEY_ID": address.account,
+            "AWS_SECRET_ACCESS_KEY": "theirs",
+            "AWS_CONFIG_FILE": os.devnull,
+        }
+
     def put(self, output: str, key: str, body: bytes) -> None:
         self.cloud.client("s3").put_object(Bucket=self.outputs[output], Key=key, Body=body)
 
@@ -106,7 +117,9 @@ class Stage:
         self.cloud.client("dynamodb").put_item(TableName=self.outputs[output], Item=to_item(document))
 
 
-def stand_up(cloud: RunningCloud) -> Stage:
+def stand_up(
+    cloud: RunningCloud, api_url: str = "https://abc.execute-api.us-east-1.amazonaws.com/v1"
+) -> Stage:
     """Deploy a stack of its own into a running cloud, and make the cloud's folder the project it belongs to."""
     name = f"cli-{uuid.uuid4().hex[:6]}"
     project_folder(cloud.project, name)
@@ -117,7 +130,10 @@ def stand_up(cloud: RunningCloud) -> Stage:
     formation.create_stack(
         StackName=name,
         TemplateBody=json.dumps(TEMPLATE),
-        Parameters=[{"ParameterKey": "Machine", "ParameterValue": machine}],
+        Parameters=[
+            {"ParameterKey": "Machine", "ParameterValue": machine},
+            {"ParameterKey": "ApiUrl", "ParameterValue": api_url},
+        ],
     )
     formation.get_waiter("stack_create_complete").wait(
         StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30}
@@ -162,7 +178,7 @@ def workflow(plan: Mapping[str, Any]) -> dict[str, Any]:
                 "Parameters": {"reason.$": "$.reason", "run_id.$": "$.plan.run_id", "uris.$": "$.plan.uris"},
                 "Next": "TrainModels",
             },
-            "TrainModels": {"Type": "Wait", "Seconds": 2, "Next": "HowDoesItEnd"},
+            "TrainModels": {"Type": "Wait", "Seconds": 1, "Next": "HowDoesItEnd"},
             "HowDoesItEnd": {
                 "Type": "Choice",
                 "Choices": [

@@ -117,16 +117,7 @@ def test_two_files_of_one_name_are_refused(stage: Stage, tmp_path: Path) -> None
 
 
 def test_a_stack_that_is_not_deployed_is_named_with_the_way_to_deploy_it(stage: Stage, january: Path) -> None:
-    """Here AWS is the local cloud: --env dev uses whatever the user's own AWS settings say."""
-    address = stage.cloud.address
-    theirs = {
-        "AWS_ENDPOINT_URL": address.endpoint_url,
-        "AWS_ACCESS_KEY_ID": address.account,
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_REGION": address.region,
-    }
-
-    done = stage.fleetcast("ingest", str(january), "--env", "dev", env=theirs)
+    done = stage.fleetcast("ingest", str(january), "--env", "dev", env=stage.as_aws())
 
     assert done.exit_code == 1
     assert "stack cli-absent is not deployed in dev: run fleetcast deploy --env dev" in done.stderr

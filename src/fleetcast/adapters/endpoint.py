@@ -32,7 +32,7 @@ def describe_endpoint(name: str) -> Current | None:
     return Current(endpoint["EndpointStatus"], describe_serving(model, variant))
 
 
-def invoke(endpoint: str, target_model: str, document: dict[str, Any]) -> dict[str, Any]:
+def invoke(endpoint: str, target_model: str, document: dict[str, Any]) -> Any:
     """Ask one model for its answer.
 
     Raises:
@@ -49,12 +49,19 @@ def invoke(endpoint: str, target_model: str, document: dict[str, Any]) -> dict[s
             Accept="application/json",
             Body=json.dumps(document),
         )
-        answer: dict[str, Any] = json.loads(response["Body"].read())
+        answer = json.loads(response["Body"].read(), parse_constant=_refuse_constant)
     except ClientError as error:
         raise _translate(error, target_model) from error
+    except ValueError as error:
+        raise DataError(f"model {target_model} answered with something that is no JSON: {error}") from error
     except BotoCoreError as error:
         raise PlatformError("the model did not answer in time; try again") from error
     return answer
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity: Python takes them for JSON, callers do not."""
+    raise ValueError(f"{name} is no number")
 
 
 def _translate(error: ClientError, target_model: str) -> Exception:

@@ -60,4 +60,5 @@ def response(status: int, document: Any) -> dict[str, Any]:
     headers = {"Content-Type": "application/json"}
     if status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return {"statusCode": status, "headers": headers, "body": json.dumps(document, ensure_ascii=False)}
+    # Escaped to ASCII: half a surrogate, which a caller may send, would not leave Lambda otherwise.
+    return {"statusCode": status, "headers": headers, "body": json.dumps(document)}

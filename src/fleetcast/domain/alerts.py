@@ -1,7 +1,7 @@
 """The emails: what happened, to which run, why, and what to do now."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ _CAUSE_LENGTH = 8_000
 _ADVICE = {
     "InitiateRun": "Read the sentence above: a parameter or the stack itself is at fault. Correct it and start a run.",
     "CloseIntake": "DynamoDB did not answer. Start a run again; if it fails again, look at the run table's metrics.",
+    "RecordRun": "DynamoDB did not answer. Start a run again; if it fails again, look at the run table's metrics.",
     "NotifyStart": "The alert topic refused the message. Check the topic, its policy and its key, then start a run.",
     "BuildImages": "Open the build's log in CodeBuild (project names are in the stack), correct it, and start a run.",
     "PrepareData": "Look at raw/ in the data bucket: every file needs the customer, timestamp and value columns that"
@@ -25,7 +26,13 @@ _ADVICE = {
     "PromoteRun": "Some customers may already have the new model, the others keep the old one; both work."
     " Start a run again to move the rest.",
     "NotifySuccess": "The models are released; only the email failed. Check the alert topic.",
+    "NotifyRejection": "The gate rejected the run, and the email about it failed. The reasons are in"
+    " runs/<run>/metrics.json; check the alert topic.",
+    "CloseRejectedRun": "The gate rejected the run, and its record could not be written. The function's log says why.",
+    "CloseRun": "The models are released; only the record of the run could not be written. The function's log says why.",
+    "StartNextRun": "The models are released, but the run that was asked for meanwhile did not start: start one.",
 }
+_AFTER_RELEASE = frozenset(("NotifySuccess", "CloseRun", "StartNextRun"))
 _ENDPOINT_STATES = frozenset(
     (
         *("PlanEndpoint", "DeleteFailedEndpoint", "CreateModel", "CreateEndpointConfig", "CreateEndpoint"),
@@ -50,7 +57,7 @@ class Alert:
 
 
 def summarise_run(
-    stack: str, verdict: Mapping[str, Any], run_id: str, files: list[Mapping[str, Any]]
+    stack: str, verdict: Mapping[str, Any], run_id: str, files: Sequence[Mapping[str, Any]]
 ) -> Alert:
     """Tell how a judged run went: accepted or rejected, with the fleet's numbers and every exception counted."""
     exceptions = verdict["customers"] - verdict["trained"] + sum(f["status"] == "rejected" for f in files)
@@ -88,7 +95,7 @@ def _error_line(ratio: float | None) -> str:
     return f"Backtest error against the seasonal naive: {ratio:.3f} (below 1 is better than the naive)."
 
 
-def _file_lines(files: list[Mapping[str, Any]]) -> list[str]:
+def _file_lines(files: Sequence[Mapping[str, Any]]) -> list[str]:
     rejected = [file for file in files if file["status"] == "rejected"]
     shown = [f"  {file['key']}: {file['reason']}" for file in rejected[:20]]
     more = (
@@ -125,9 +132,7 @@ def explain_failure(
                 "",
                 f"Why: {error}: {cause}",
                 f"What to do: {advice}",
-                "The models that were serving before this run keep serving."
-                if state != "NotifySuccess"
-                else "The models of this run are serving.",
+                _serving_line(state),
                 "",
                 f"Execution: {execution}",
             )
@@ -136,15 +141,23 @@ def explain_failure(
     return {**alert.to_document(), "state": state, "error": error, "cause": f"{state}: {cause}"}
 
 
+def _serving_line(state: str) -> str:
+    if state in _AFTER_RELEASE:
+        return "The models of this run are serving."
+    if state == "PromoteRun":
+        return "Every customer is served, by a model of this run or by the one before."
+    return "The models that were serving before this run keep serving."
+
+
 def _readable(cause: str) -> str:
     """Pick the sentence out of the JSON that a failed job, build or function leaves as its cause."""
     try:
         document = json.loads(cause)
-    except ValueError:
+    except (ValueError, RecursionError):
         return cause[:_CAUSE_LENGTH]
     if not isinstance(document, dict):
         return cause[:_CAUSE_LENGTH]
-    build = document.get("Build") or {}
+    build = _mapping(document.get("Build"))
     parts = [
         document.get("errorMessage"),
         document.get("ExitMessage"),
@@ -156,8 +169,12 @@ def _readable(cause: str) -> str:
     return (f"{text} (job {named})" if text and named else text or cause)[:_CAUSE_LENGTH]
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _describe_build(build: Mapping[str, Any]) -> str:
-    link = (build.get("Logs") or {}).get("DeepLink")
+    link = _mapping(build.get("Logs")).get("DeepLink")
     log = f", log: {link}" if link else ""
     return (
         f"build {build.get('Id')} ended {build.get('BuildStatus')} in phase {build.get('CurrentPhase')}{log}"

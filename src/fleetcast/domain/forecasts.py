@@ -32,7 +32,8 @@ class ForecastRequest:
             raise RequestError('the body must be a JSON object such as {"period": 7}', "body")
         unknown = sorted(document.keys() - {"period"})
         if unknown:
-            raise RequestError(f"unknown field {unknown[0]!r}; allowed: period", unknown[0][:64])
+            name = unknown[0][:64]
+            raise RequestError(f"unknown field {name!r}; allowed: period", name)
         return cls(_period(document.get("period")))
 
     @classmethod
@@ -59,12 +60,15 @@ def _period(value: Any) -> int:
     return value
 
 
-def answer(customer_id: str, release: Release, forecast: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def answer(customer_id: str, release: Release, forecast: Any, now: datetime) -> dict[str, Any]:
     """Join the container's forecast with what the pointer knows of its model.
 
     Raises:
-        DataError: the container answered for another customer, which must never reach a caller.
+        DataError: the container answered for another customer, which must never reach a caller, or with something
+            that is no forecast.
     """
+    if not isinstance(forecast, Mapping) or not isinstance(forecast.get("forecast"), list):
+        raise DataError(f"model {release.key} answered with something that is no forecast")
     if forecast.get("customer_id") != customer_id:
         raise DataError(f"model {release.key} answered for another customer than {customer_id!r}")
     trained = datetime.fromisoformat(release.trained_at)

@@ -12,6 +12,7 @@ Row = Mapping[str, Any]
 
 # Not the operator's doing and not a fault of the run: there is too little data, and there may be more next time.
 _EXCUSED = frozenset({"too_short"})
+_LARGEST_LOG = 700  # beyond it, exp() leaves the range of a float
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,13 @@ def error_ratio(rows: Iterable[LedgerRow]) -> float | None:
 
     Customers for whom either error is zero are left out: a ratio of zero or infinity would drown all others.
     """
-    logs = [math.log(row.mae / row.naive_mae) for row in rows if row.mae and row.naive_mae]
-    return math.exp(math.fsum(logs) / len(logs)) if logs else None
+    logs = [math.log(row.mae) - math.log(row.naive_mae) for row in rows if row.mae and row.naive_mae]
+    return math.exp(min(math.fsum(logs) / len(logs), _LARGEST_LOG)) if logs else None
+
+
+def _finite(error: float | None) -> float | None:
+    """Drop NaN and infinity: they pass every threshold, and neither JSON nor DynamoDB has them."""
+    return error if error is not None and math.isfinite(error) else None
 
 
 def build_ledger(run_id: str, quality: Iterable[Row], training: Iterable[Row]) -> list[LedgerRow]:
@@ -157,8 +163,8 @@ def _join(run_id: str, customer: str, check: Row, outcome: Row | None) -> Ledger
         trained_at=outcome.get("trained_at"),
         horizon=outcome.get("horizon"),
         origins=outcome.get("origins"),
-        mae=outcome.get("mae"),
-        naive_mae=outcome.get("naive_mae"),
+        mae=_finite(outcome.get("mae")),
+        naive_mae=_finite(outcome.get("naive_mae")),
         model_key=target_model(run_id, customer) if trained else None,
         bytes=outcome.get("bytes"),
         seconds=outcome.get("seconds"),

@@ -1,0 +1,52 @@
+"""What to do with the endpoint."""
+
+from dataclasses import replace
+
+import botocore.session
+import pytest
+
+from fleetcast.domain.endpoints import Current, Serving, choose_action, describe_serving
+
+WANTED = Serving("image@sha256:ab", "s3://models/models/", "ml.m5.large", {"FLEETCAST_MODEL_BUDGET_BYTES": "1"})
+STATUSES = botocore.session.get_session().get_service_model("sagemaker").shape_for("EndpointStatus").enum
+EXPECTED = {
+    "InService": "leave",
+    **dict.fromkeys(("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"), "wait"),
+    **dict.fromkeys(("Failed", "OutOfService", "UpdateRollbackFailed"), "replace"),
+}
+
+
+def test_without_an_endpoint_one_is_created() -> None:
+    assert choose_action(WANTED, None) == "create"
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_every_status_that_sagemaker_knows_is_decided_on(status: str) -> None:
+    assert choose_action(WANTED, Current(status, WANTED if status == "InService" else None)) == EXPECTED[status]
+
+
+@pytest.mark.parametrize(
+    "serving",
+    [
+        replace(WANTED, image="image@sha256:cd"),
+        replace(WANTED, models="s3://others/"),
+        replace(WANTED, instance_type="ml.c5.large"),
+        replace(WANTED, environment={}),
+        None,
+    ],
+    ids=["image", "models", "instance", "environment", "unknown"],
+)
+def test_an_endpoint_that_differs_is_updated(serving: Serving | None) -> None:
+    assert choose_action(WANTED, Current("InService", serving)) == "update"
+
+
+def test_an_endpoint_is_compared_by_what_sagemaker_says_of_it() -> None:
+    container = {"Image": WANTED.image, "ModelDataUrl": WANTED.models, "Environment": dict(WANTED.environment)}
+
+    assert describe_serving({"PrimaryContainer": container}, {"InstanceType": "ml.m5.large"}) == WANTED
+
+
+def test_a_model_without_environment_has_an_empty_one() -> None:
+    container = {"Image": "i", "ModelDataUrl": "m"}
+
+    assert describe_serving({"PrimaryContainer": container}, {"InstanceType": "t"}).environment == {}
