@@ -31,8 +31,9 @@ def find_sam(project: Project) -> Path:
 
 
 def sam_environment(cloud: Cloud) -> dict[str, str]:
+    at_once = {"PYTHONUNBUFFERED": "1"}  # its words and its errors in their order, and while it works
     if not cloud.is_local:
-        return dict(os.environ)
+        return {**os.environ, **at_once}
     application = cloud.project.state / "sam"
     application.mkdir(parents=True, exist_ok=True)
     # What SAM remembers between two of its weekly questions to the package index; a local deployment asks nobody.
@@ -41,6 +42,7 @@ def sam_environment(cloud: Cloud) -> dict[str, str]:
     return {
         **without_aws(os.environ),
         **lifecycle.environment(cloud.address),
+        **at_once,
         "LAYER_FLAGS": "",  # the layers run on this machine, so they are built for its Python
         "SAM_CLI_TELEMETRY": "0",
         "SAM_CLI_POLL_DELAY": "0.5",

@@ -14,14 +14,14 @@ Request = dict[str, Any]
 
 def install(builds: LocalCodeBuild) -> None:
     """Answer the operations on builds with the local CodeBuild."""
-    ministack._start_build = _answering(lambda request: {"build": _start(builds, request)})  # noqa: SLF001
-    ministack._stop_build = _answering(  # noqa: SLF001
+    ministack._start_build = _answering(lambda request: {"build": _start(builds, request)})
+    ministack._stop_build = _answering(
         lambda request: {"build": builds.stop_build(request["id"])}
     )
-    ministack._batch_get_builds = _answering(  # noqa: SLF001
+    ministack._batch_get_builds = _answering(
         lambda request: builds.batch_get_builds(request["ids"])
     )
-    ministack._list_builds_for_project = _answering(  # noqa: SLF001
+    ministack._list_builds_for_project = _answering(
         lambda request: builds.list_builds_for_project(_project(request)["name"])
     )
 
@@ -32,7 +32,7 @@ def _start(builds: LocalCodeBuild, request: Request) -> dict[str, Any]:
 
 def _project(request: Request) -> dict[str, Any]:
     name = request.get("projectName", "")
-    project: dict[str, Any] | None = ministack._projects.get(name)  # noqa: SLF001
+    project: dict[str, Any] | None = ministack._projects.get(name)
     if project is None:
         raise ApiError("ResourceNotFoundException", f"Project not found: {name}")
     return project

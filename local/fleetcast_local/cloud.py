@@ -62,7 +62,7 @@ class Cloud:
         self._services = Services(layout)
         self._ready = False
         # MiniStack would otherwise sweep up the containers of any other MiniStack on the user's Docker.
-        ministack._docker_socket_present = lambda: False  # noqa: SLF001
+        ministack._docker_socket_present = lambda: False
         functions.install(layout.functions)
         mail.install(layout.inbox)
         events.install()

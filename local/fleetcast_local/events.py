@@ -14,10 +14,10 @@ logger = logging.getLogger("fleetcast.events")
 
 def install() -> None:
     """Report changes of SSM parameters on the default bus; give rules' SNS messages no subject, as on AWS."""
-    eventbridge._dispatch_to_sns = _publish  # noqa: SLF001
-    ssm._put_parameter = _reporting_put(ssm._put_parameter)  # noqa: SLF001
-    ssm._delete_parameter = _reporting_delete(ssm._delete_parameter, _single_name)  # noqa: SLF001
-    ssm._delete_parameters = _reporting_delete(ssm._delete_parameters, _many_names)  # noqa: SLF001
+    eventbridge._dispatch_to_sns = _publish
+    ssm._put_parameter = _reporting_put(ssm._put_parameter)
+    ssm._delete_parameter = _reporting_delete(ssm._delete_parameter, _single_name)
+    ssm._delete_parameters = _reporting_delete(ssm._delete_parameters, _many_names)
 
 
 def emit(source: str, detail_type: str, detail: dict[str, Any], resources: list[str]) -> None:
@@ -29,7 +29,7 @@ def emit(source: str, detail_type: str, detail: dict[str, Any], resources: list[
         "Resources": resources,
     }
     try:
-        eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)  # noqa: SLF001
+        eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
     except Exception:
         logger.exception("the event %s of %s was not delivered", detail_type, resources)
 
@@ -43,7 +43,7 @@ def _reporting_put(put: Callable[[dict[str, Any]], Answer]) -> Callable[[dict[st
     def put_and_report(request: dict[str, Any]) -> Answer:
         answer = put(request)
         if answer[0] == 200:
-            parameter = ssm._parameters[request["Name"]]  # noqa: SLF001
+            parameter = ssm._parameters[request["Name"]]
             _report("Create" if parameter["Version"] == 1 else "Update", parameter)
         return answer
 
@@ -54,7 +54,7 @@ def _reporting_delete(
     delete: Callable[[dict[str, Any]], Answer], names: Callable[[dict[str, Any]], list[str]]
 ) -> Callable[[dict[str, Any]], Answer]:
     def delete_and_report(request: dict[str, Any]) -> Answer:
-        known = [ssm._lookup_parameter(name)[1] for name in names(request)]  # noqa: SLF001
+        known = [ssm._lookup_parameter(name)[1] for name in names(request)]
         answer = delete(request)
         if answer[0] == 200:
             for parameter in filter(None, known):

@@ -35,8 +35,8 @@ def install(store: Path) -> None:
     """Make MiniStack run Python functions through PythonWorker, unpacked below the given folder."""
     layers.forget_unused(store)
     PythonWorker.store = store
-    lambda_runtime._worker_class_for = _worker_class  # noqa: SLF001
-    lambda_svc._execute_function_warm = invoke  # noqa: SLF001
+    lambda_runtime._worker_class_for = _worker_class
+    lambda_svc._execute_function_warm = invoke
 
 
 def invoke(function: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def invoke(function: dict[str, Any], event: Any, request_id: str) -> dict[str, A
     worker, _ = lambda_svc.acquire_worker(
         config["FunctionName"], config, function["code_zip"], qualifier=config.get("Version", "$LATEST")
     )
-    lambda_svc._ensure_reaper_thread()  # noqa: SLF001
+    lambda_svc._ensure_reaper_thread()
     try:
         answer: dict[str, Any] = worker.run(event, request_id)
         return answer
@@ -83,7 +83,7 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]  # MiniStack sh
 
     def _call(self, event: Any, request_id: str) -> dict[str, Any]:
         timeout = float(self.config.get("Timeout", _DEFAULT_TIMEOUT))
-        trace = lambda_svc._xray_trace_id_for_invocation(self.config)  # noqa: SLF001
+        trace = lambda_svc._xray_trace_id_for_invocation(self.config)
         end_of_log = f"\x00{request_id}"
         call = {
             "event": event,
@@ -170,7 +170,7 @@ class PythonWorker(lambda_runtime.Worker):  # type: ignore[misc]  # MiniStack sh
 
     def _folders(self) -> tuple[Path, list[Path]]:
         code = layers.unpack(self.store, self.code_zip)
-        packages = [lambda_svc._resolve_layer_zip(layer) for layer in self.config.get("Layers") or ()]  # noqa: SLF001
+        packages = [lambda_svc._resolve_layer_zip(layer) for layer in self.config.get("Layers") or ()]
         return code, layers.path_of(self.store, [package for package in packages if package])
 
     def _environment(self, code: Path) -> dict[str, str]:

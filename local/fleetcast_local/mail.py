@@ -31,7 +31,7 @@ _sequence = itertools.count(1)
 
 def install(inbox: Path) -> None:
     """Write every message that SNS fans out to an e-mail address into the inbox folder."""
-    fan_out = sns._fanout  # noqa: SLF001
+    fan_out = sns._fanout
 
     parameters = inspect.signature(fan_out)
 
@@ -44,18 +44,18 @@ def install(inbox: Path) -> None:
         except Exception:  # some publishers swallow errors, and a lost alert must not be lost silently
             logger.exception("a message could not be mailed")
 
-    sns._fanout = fan_out_and_mail  # noqa: SLF001
+    sns._fanout = fan_out_and_mail
 
 
 def _mail(inbox: Path, message: dict[str, Any]) -> None:
-    topic = sns._topic_by_arn_any_scope(message["topic_arn"])  # noqa: SLF001
+    topic = sns._topic_by_arn_any_scope(message["topic_arn"])
     for subscription in topic["subscriptions"] if topic else []:
         if subscription["protocol"] not in _PROTOCOLS or not subscription.get("confirmed"):
             continue
-        text = sns._resolve_message_for_protocol(  # noqa: SLF001
+        text = sns._resolve_message_for_protocol(
             message["message"], message["message_structure"], subscription["protocol"]
         )
-        if sns._matches_filter_policy(subscription, message["message_attributes"] or {}, text):  # noqa: SLF001
+        if sns._matches_filter_policy(subscription, message["message_attributes"] or {}, text):
             deliver(inbox, topic, subscription, _notification(message, subscription, text))
 
 

@@ -65,7 +65,7 @@ class Services:
         _mount("sagemaker", "SageMaker.", self._answer_sagemaker)
         _mount("application-autoscaling", "AnyScaleFrontendService.", self._answer_scaling)
         builds.install(self._codebuild)
-        provisioners._RESOURCE_HANDLERS["AWS::SageMaker::ModelPackageGroup"] = {  # noqa: SLF001
+        provisioners._RESOURCE_HANDLERS["AWS::SageMaker::ModelPackageGroup"] = {
             "create": self._create_model_package_group,
             "delete": self._delete_model_package_group,
         }

@@ -94,7 +94,7 @@ class StateKeeper:
                 swept, self._anything = time.monotonic(), False
 
     def _save(self, services: set[str] | None) -> None:
-        states = app._build_persistence_save_dict()  # noqa: SLF001
+        states = app._build_persistence_save_dict()
         wanted = set(states) if services is None else _state_keys(services)
         began = time.monotonic()
         with self._saving:

@@ -13,7 +13,7 @@ Describe = Callable[[dict[str, Any]], Answer]
 
 def install() -> None:
     """Make DescribeImages raise ImageNotFoundException, by which a workflow knows that it has to build."""
-    ecr._describe_images = _strict(ecr._describe_images)  # noqa: SLF001
+    ecr._describe_images = _strict(ecr._describe_images)
 
 
 def _strict(describe: Describe) -> Describe:
@@ -21,7 +21,7 @@ def _strict(describe: Describe) -> Describe:
         answer = describe(request)
         if answer[0] == 200:
             for image in request.get("imageIds") or ():
-                if ecr._find_image(request["repositoryName"], image) is None:  # noqa: SLF001
+                if ecr._find_image(request["repositoryName"], image) is None:
                     return _missing(request["repositoryName"], image)
         return answer
 

@@ -19,8 +19,8 @@ _TICK_SECONDS = 1.0
 def install() -> None:
     """Replace MiniStack's sweep over the schedules; its thread goes on calling it."""
     clock = _Clock()
-    scheduler._SCHEDULE_TICK_INTERVAL = _TICK_SECONDS  # noqa: SLF001
-    scheduler._tick_schedules = clock.tick  # noqa: SLF001
+    scheduler._SCHEDULE_TICK_INTERVAL = _TICK_SECONDS
+    scheduler._tick_schedules = clock.tick
 
 
 class _Clock:
@@ -31,7 +31,7 @@ class _Clock:
 
     def tick(self) -> None:
         since, self._looked = self._looked, time.time()
-        for key, schedule in list(scheduler._schedules.all_items()):  # noqa: SLF001
+        for key, schedule in list(scheduler._schedules.all_items()):
             try:
                 due = _due(schedule, since, self._looked)
             except ValueError:
@@ -46,7 +46,7 @@ def _due(schedule: dict[str, Any], since: float, now: float) -> float | None:
     if schedule.get("State") != "ENABLED":
         return None
     moment = _next_after(schedule, since)
-    start, end = (scheduler._to_epoch(schedule.get(name)) for name in ("StartDate", "EndDate"))  # noqa: SLF001
+    start, end = (scheduler._to_epoch(schedule.get(name)) for name in ("StartDate", "EndDate"))
     if moment is None or moment > now or (start and moment < start) or (end and moment > end):
         return None
     return moment
@@ -58,14 +58,14 @@ def _next_after(schedule: dict[str, Any], since: float) -> float | None:
     if expression.strip().startswith("at("):
         moment = datetime.fromisoformat(expression.strip()[3:-1]).replace(tzinfo=zone).timestamp()
         return moment if moment > since else None
-    interval: float | None = eventbridge._parse_rate_seconds(expression)  # noqa: SLF001
+    interval: float | None = eventbridge._parse_rate_seconds(expression)
     if interval is not None:
         created = float(schedule["CreationDate"])
         return created + (max(0, int((since - created) // interval)) + 1) * interval
-    fields = eventbridge._parse_cron_fields(expression)  # noqa: SLF001
+    fields = eventbridge._parse_cron_fields(expression)
     if fields is None:
         raise ValueError(f"not a schedule expression: {expression}")
-    following = eventbridge._cron_next_fire(fields, datetime.fromtimestamp(since, zone))  # noqa: SLF001
+    following = eventbridge._cron_next_fire(fields, datetime.fromtimestamp(since, zone))
     return float(following.timestamp()) if following else None
 
 
@@ -84,11 +84,11 @@ def _fire(key: tuple[str, str, str], schedule: dict[str, Any], moment: float) ->
     }
     with request_scope(account, region):
         try:
-            eventbridge._invoke_target(_target(schedule, stamp), event, schedule)  # noqa: SLF001
+            eventbridge._invoke_target(_target(schedule, stamp), event, schedule)
         except Exception:
             logger.exception("the schedule %s could not reach its target", schedule["Arn"])
     if schedule.get("ActionAfterCompletion") == "DELETE" and schedule["ScheduleExpression"].startswith("at("):
-        scheduler._schedules.pop_scoped(*key, None)  # noqa: SLF001
+        scheduler._schedules.pop_scoped(*key, None)
 
 
 def _target(schedule: dict[str, Any], stamp: str) -> dict[str, Any]:

@@ -163,3 +163,16 @@ def test_a_rejected_run_says_why_and_what_serves() -> None:
     assert "rejected, the old models keep serving" in alert.message
     assert "Rejected because a reason." in alert.message
     assert "no customer could be compared" in alert.message
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ("RegisterRun", "The models that were serving before this run keep serving."),
+        ("PromoteRun", "Every customer is served, by a model of this run or by the one before."),
+        ("CloseRun", "The models of this run are serving."),
+        ("StartNextRun", "The models of this run are serving."),
+    ],
+)
+def test_an_email_says_truly_which_models_serve(state: str, sentence: str) -> None:
+    assert sentence in explain(state)["message"].splitlines()

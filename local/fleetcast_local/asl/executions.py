@@ -49,17 +49,17 @@ def install(keeper: StateKeeper) -> None:
     maps.apply()
     sync_tasks.apply()
     _here.keeper = keeper
-    ministack._run_execution = _run  # noqa: SLF001
-    ministack._emit_execution_status_event = _emit  # noqa: SLF001
-    ministack._start_execution = _starting(ministack._start_execution)  # noqa: SLF001
-    ministack._stop_execution = _stopping(ministack._stop_execution)  # noqa: SLF001
-    ministack._send_task_success = _send_task_success  # noqa: SLF001
-    ministack._send_task_failure = _send_task_failure  # noqa: SLF001
-    ministack._send_task_heartbeat = _send_task_heartbeat  # noqa: SLF001
-    ministack._create_state_machine = _validated(ministack._create_state_machine)  # noqa: SLF001
-    ministack._update_state_machine = _validated(ministack._update_state_machine)  # noqa: SLF001
-    ministack._validate_state_machine_definition = _validate  # noqa: SLF001
-    ministack._test_state = _test_state  # noqa: SLF001
+    ministack._run_execution = _run
+    ministack._emit_execution_status_event = _emit
+    ministack._start_execution = _starting(ministack._start_execution)
+    ministack._stop_execution = _stopping(ministack._stop_execution)
+    ministack._send_task_success = _send_task_success
+    ministack._send_task_failure = _send_task_failure
+    ministack._send_task_heartbeat = _send_task_heartbeat
+    ministack._create_state_machine = _validated(ministack._create_state_machine)
+    ministack._update_state_machine = _validated(ministack._update_state_machine)
+    ministack._validate_state_machine_definition = _validate
+    ministack._test_state = _test_state
     ministack.load_persisted_state = _restoring(ministack.load_persisted_state)
 
 
@@ -79,7 +79,7 @@ def announce_aborted() -> None:
 
 
 def _run(execution_arn: str) -> None:
-    record = ministack._executions[execution_arn]  # noqa: SLF001
+    record = ministack._executions[execution_arn]
     context = contextvars.copy_context()
     with _here.lock:
         if record["status"] != "RUNNING":  # stopped before it began
@@ -100,7 +100,7 @@ def _run(execution_arn: str) -> None:
 
 
 def _machine(arn: str) -> Machine:
-    machine = ministack._state_machines[arn]  # noqa: SLF001
+    machine = ministack._state_machines[arn]
     return Machine(arn, machine["name"], machine["definition"], machine["roleArn"], machine["type"])
 
 
@@ -156,11 +156,11 @@ def _refuse_start(request: Request) -> Answer | None:
 
 def _same_running(request: Request) -> dict[str, Any] | None:
     """Return the running execution of that name and input: starting it twice is starting it once."""
-    machine = ministack._resolve_state_machine_arn(request.get("stateMachineArn", ""))  # noqa: SLF001
+    machine = ministack._resolve_state_machine_arn(request.get("stateMachineArn", ""))
     if not machine or not request.get("name"):
         return None
     arn = f"{machine.replace(':stateMachine:', ':execution:')}:{request['name']}"
-    record: dict[str, Any] | None = ministack._executions.get(arn)  # noqa: SLF001
+    record: dict[str, Any] | None = ministack._executions.get(arn)
     if record and record["status"] == "RUNNING" and record["input"] == request.get("input", "{}"):
         return record
     return None
@@ -171,7 +171,7 @@ def _stopping(stop: Callable[[Request], Answer]) -> Callable[[Request], Answer]:
         arn = request.get("executionArn", "")
         with _here.lock:
             run = _here.runs.get(arn)
-            record = ministack._executions.get(arn)  # noqa: SLF001
+            record = ministack._executions.get(arn)
             if run is None or record["status"] != "RUNNING":
                 return stop(request)
         run.stop(request.get("error"), request.get("cause"))

@@ -38,10 +38,10 @@ BATCHERS: dict[str, dict[str, dict[str, Any]]] = {}
 
 def apply() -> None:
     """Repair the Map states of this process's interpreter."""
-    IterationWorker._eval_pool = _work_inline  # noqa: SLF001
-    distributed_worker.DistributedItemProcessorWorker._eval_pool = _work_distributed  # noqa: SLF001
-    inline.InlineIterationComponent._eval_body = _run_inline  # noqa: SLF001
-    distributed.DistributedIterationComponent._map_run = _run_distributed  # noqa: SLF001
+    IterationWorker._eval_pool = _work_inline
+    distributed_worker.DistributedItemProcessorWorker._eval_pool = _work_distributed
+    inline.InlineIterationComponent._eval_body = _run_inline
+    distributed.DistributedIterationComponent._map_run = _run_distributed
 
 
 def take_batchers(definition: str) -> tuple[str, dict[str, dict[str, Any]]]:
@@ -63,10 +63,10 @@ def _take(scope: dict[str, Any], batchers: dict[str, dict[str, Any]]) -> None:
 
 def _work_inline(worker: Any, job: Any, worker_frame: Any) -> None:
     # moto calls itself once per item; a thousand items exceed the interpreter's stack.
-    env, pool = worker._env, worker._job_pool  # noqa: SLF001
+    env, pool = worker._env, worker._job_pool
     while job is not None:
         frame = worker_frame.open_inner_frame()
-        worker._eval_job(env=frame, job=job)  # noqa: SLF001
+        worker._eval_job(env=frame, job=job)
         worker_frame.close_frame(frame)
         following = None if isinstance(job.job_output, Exception) or worker.stopped() else pool.next_job()
         if following is None:
@@ -81,10 +81,10 @@ def _work_inline(worker: Any, job: Any, worker_frame: Any) -> None:
 
 
 def _work_distributed(worker: Any, job: Any, worker_frame: Any) -> None:
-    pool = worker._job_pool  # noqa: SLF001
+    pool = worker._job_pool
     while job is not None:
         frame = worker_frame.open_inner_frame()
-        worker._eval_job(env=frame, job=job)  # noqa: SLF001
+        worker._eval_job(env=frame, job=job)
         worker_frame.delete_frame(frame)
         pool.close_job(job)
         job = None if worker.stopped() else pool.next_job()
@@ -109,9 +109,9 @@ def _run_distributed(component: Any, env: Any, eval_input: Any) -> None:
 
 
 def _run_jobs(component: Any, env: Any, request: Any, items: list[Any], most: int) -> list[Any]:
-    pool = JobPool(job_program=component._get_iteration_program(), job_inputs=items)  # noqa: SLF001
+    pool = JobPool(job_program=component._get_iteration_program(), job_inputs=items)
     for _ in range(min(len(items), request.max_concurrency or most, most)):
-        component._launch_worker(env=env, eval_input=request, job_pool=pool)  # noqa: SLF001
+        component._launch_worker(env=env, eval_input=request, job_pool=pool)
     pool.await_jobs()
     failure = pool.get_worker_exception()
     if failure is not None:

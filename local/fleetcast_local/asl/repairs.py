@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jsonata
-import moto.stepfunctions.parser.models  # noqa: F401 - loads every module that holds a name replaced here
+import moto.stepfunctions.parser.models
 from ministack.services import stepfunctions as ministack
 from moto.stepfunctions.parser.api import HistoryEventType, TaskTimedOutEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name import custom_error_name
@@ -70,14 +70,14 @@ def apply() -> None:
     replace_everywhere(boto_client.boto_client_for, clients.client)
     replace_everywhere(json_path.extract_json, extract_json)
     replace_everywhere(moto_jsonata.encode_jsonata_variable_declarations, encode_variables)
-    moto_jsonata._eval_jsonata = evaluate_jsonata  # noqa: SLF001
+    moto_jsonata._eval_jsonata = evaluate_jsonata
     # A Fail state may pass on a States.* error that a Catch kept.
     custom_error_name.ILLEGAL_CUSTOM_ERROR_PREFIX = "\0"
-    aws_sdk._SERVICE_ERROR_NAMES.update(SDK_ERROR_NAMES)  # noqa: SLF001
-    StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES.update(BOTO_NAMES)  # noqa: SLF001
-    StateTaskService._get_timed_out_failure_event = timed_out  # noqa: SLF001
-    StateTask._from_error = _heartbeat_aware(StateTask._from_error)  # noqa: SLF001
-    ErrorEqualsDecl._eval_body = match_error  # noqa: SLF001
+    aws_sdk._SERVICE_ERROR_NAMES.update(SDK_ERROR_NAMES)
+    StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES.update(BOTO_NAMES)
+    StateTaskService._get_timed_out_failure_event = timed_out
+    StateTask._from_error = _heartbeat_aware(StateTask._from_error)
+    ErrorEqualsDecl._eval_body = match_error
 
 
 def replace_everywhere(old: Callable[..., Any], new: Callable[..., Any]) -> None:
@@ -102,7 +102,7 @@ def extract_json(path: str, data: Any) -> Any:
 def evaluate_jsonata(expression: str) -> Any:
     try:
         parsed = jsonata.Jsonata(expression)
-        ministack._register_sfn_jsonata_functions(parsed)  # noqa: SLF001
+        ministack._register_sfn_jsonata_functions(parsed)
         return json.loads(to_json_str(parsed.evaluate(None)))
     except Exception as error:
         raise moto_jsonata.JSONataException("UNKNOWN", str(error)) from error
@@ -120,8 +120,8 @@ def timed_out(task: StateTaskService, env: Any, kind: str = "StatesTimeout") -> 
         event_type=HistoryEventType.TaskTimedOut,
         event_details=EventDetails(
             taskTimedOutEventDetails=TaskTimedOutEventDetails(
-                resourceType=task._get_sfn_resource_type(),  # noqa: SLF001
-                resource=task._get_sfn_resource(),  # noqa: SLF001
+                resourceType=task._get_sfn_resource_type(),
+                resource=task._get_sfn_resource(),
                 error=name.error_name,
             )
         ),

@@ -124,8 +124,8 @@ class SdkTask(StateTaskServiceAwsSdk):  # type: ignore[misc]  # moto ships no ty
 
 def call(task: Any, region: str, parameters: dict[str, Any]) -> Any:
     """Call the operation that a task names and return its answer."""
-    client = clients.client(region, task._get_boto_service_name())  # noqa: SLF001
-    action = task._get_boto_service_action()  # noqa: SLF001
+    client = clients.client(region, task._get_boto_service_name())
+    action = task._get_boto_service_action()
     model = shapes.operation(client, action)
     try:
         request = shapes.to_request(parameters, model.input_shape)

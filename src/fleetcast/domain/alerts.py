@@ -29,7 +29,7 @@ _ADVICE = {
     "NotifyRejection": "The gate rejected the run, and the email about it failed. The reasons are in"
     " runs/<run>/metrics.json; check the alert topic.",
     "CloseRejectedRun": "The gate rejected the run, and its record could not be written. The function's log says why.",
-    "CloseRun": "The models are released; only the record of the run could not be written. The function's log says why.",
+    "CloseRun": "The models are released; only the run's record could not be written. The function's log says why.",
     "StartNextRun": "The models are released, but the run that was asked for meanwhile did not start: start one.",
 }
 _AFTER_RELEASE = frozenset(("NotifySuccess", "CloseRun", "StartNextRun"))
