@@ -8,6 +8,8 @@ SAM_STAMP := .sam/.installed
 CLIENTS_STAMP := .clients/.installed
 # Layers are built for Lambda's own platform, whatever machine builds them; the local cloud clears this.
 LAYER_FLAGS ?= --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 --python-version 3.12 --implementation cp --only-binary=:all:
+# Exactly what is locked, and bytecode only for what gets imported.
+LOCKED := install --quiet --no-deps --no-compile --require-hashes
 PIP := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m pip --disable-pip-version-check --quiet
 
 .PHONY: help
@@ -18,7 +20,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Fleetcast needs Python 3.11 or newer, this is " + sys.version.split()[0])'
 	@echo "Installing into .venv ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip --disable-pip-version-check install --quiet --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip --disable-pip-version-check $(LOCKED) -r requirements/dev.txt
 	@$(BIN)/pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -26,14 +28,14 @@ $(STAMP): requirements/dev.txt pyproject.toml
 $(SAM_STAMP): requirements/sam.txt
 	@echo "Installing the SAM CLI into .sam ..."
 	@$(PYTHON) -m venv .sam
-	@.sam/bin/pip --disable-pip-version-check install --quiet --require-hashes -r requirements/sam.txt
+	@.sam/bin/pip --disable-pip-version-check $(LOCKED) -r requirements/sam.txt
 	@touch $@
 
 # Foreign clients for the tests: the aws command line and the SageMaker SDK.
 $(CLIENTS_STAMP): requirements/clients.txt
 	@echo "Installing foreign clients for the tests into .clients ..."
 	@$(PYTHON) -m venv .clients
-	@.clients/bin/pip --disable-pip-version-check install --quiet --require-hashes -r requirements/clients.txt
+	@.clients/bin/pip --disable-pip-version-check $(LOCKED) -r requirements/clients.txt
 	@touch $@
 
 .PHONY: install
@@ -80,13 +82,13 @@ clean: down ## remove everything that was installed or made here
 
 .PHONY: build-FleetcastLayer build-ParquetLayer build-SourceLayer
 build-FleetcastLayer:
-	@$(PIP) install --require-hashes -r requirements/layer.txt --target "$(ARTIFACTS_DIR)/python" $(LAYER_FLAGS)
+	@$(PIP) $(LOCKED) -r requirements/layer.txt --target "$(ARTIFACTS_DIR)/python" $(LAYER_FLAGS)
 	@rm -rf "$(ARTIFACTS_DIR)"/python/botocore* # X-Ray asks for it; the runtime's own fits the runtime's boto3
 	@cp -R src/fleetcast "$(ARTIFACTS_DIR)/python/"
 	@find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
 # What EvaluateRun never touches is left out: Lambda allows 250 MB for all layers of a function.
 build-ParquetLayer:
-	@$(PIP) install --require-hashes -r requirements/parquet.txt --target "$(ARTIFACTS_DIR)/python" $(LAYER_FLAGS)
+	@$(PIP) $(LOCKED) -r requirements/parquet.txt --target "$(ARTIFACTS_DIR)/python" $(LAYER_FLAGS)
 	@cd "$(ARTIFACTS_DIR)/python/pyarrow" && rm -rf tests include src libarrow_flight* libarrow_python_flight* _flight*
 	@find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
 build-SourceLayer:

@@ -29,6 +29,7 @@ from fleetcast_local import lifecycle
 _CUSTOMERS = "FLEETCAST_DEMO_CUSTOMERS"
 _DEFAULT_CUSTOMERS = 200
 _RUNS_WAITED_FOR = 3
+_SECONDS_FOR_EVENTS = 20.0
 _PERIOD = 28
 
 _NEWCOMER = "newcomer"
@@ -58,9 +59,9 @@ def demo(context: typer.Context) -> None:
     with _step(f"Make up {customers} customers, some of them broken as real data is"):
         folder, defects = _make_data(project, customers)
     with _step("Ingest the data"):
-        ingest_files(cloud, find_raw_files([folder]))
+        ingested = ingest_files(cloud, find_raw_files([folder]))
     with _step("Retrain: build images, prepare, train, judge, release"):
-        outcome = _retrain(cloud)
+        outcome = _retrain(cloud, has_new_data=any(row["result"] != "unchanged" for row in ingested))
         print_outcome(outcome)
     if outcome.status != SUCCEEDED:
         raise CommandFailed(f"the run did not succeed; its emails are in {project.inbox}")
@@ -95,17 +96,34 @@ def _make_data(project: Project, customers: int) -> tuple[Path, dict[str, str]]:
     return folder, report["defects"]
 
 
-def _retrain(cloud: Cloud) -> Outcome:
-    arn = start_run(cloud, "fleetcast demo")
+def _retrain(cloud: Cloud, *, has_new_data: bool) -> Outcome:
+    """Follow the run that the new data started by itself; start one by hand where there is none."""
+    patience = _SECONDS_FOR_EVENTS if has_new_data else 0.0
     for _ in range(_RUNS_WAITED_FOR):
-        outcome = follow(cloud, arn)
-        lock = read_lock(cloud)
-        if outcome.status not in (REFUSED_RUN, SKIPPED) or lock is None:
-            return outcome
-        # New data starts a run by itself: where it was quicker, it is the one to watch.
-        note(f"Run {lock['holder']}, which the new data started, is already at work: following it instead.")
-        arn = lock["execution_arn"]
+        outcome = follow(cloud, _find_execution(cloud, patience) or start_run(cloud, "fleetcast demo"))
+        if outcome.status not in (REFUSED_RUN, SKIPPED):
+            break
+        patience = 0.0
     return outcome
+
+
+def _find_execution(cloud: Cloud, patience: float) -> str | None:
+    deadline = time.monotonic() + patience
+    while True:
+        lock = read_lock(cloud)
+        if lock is not None and _is_running(cloud, lock["execution_arn"]):
+            note(
+                f"Run {lock['holder']} is at work: new data starts one by itself, and waits a little for more."
+            )
+            return str(lock["execution_arn"])
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(0.5)
+
+
+def _is_running(cloud: Cloud, arn: str) -> bool:
+    described = cloud.client("stepfunctions").describe_execution(executionArn=arn)
+    return bool(described["status"] == "RUNNING")
 
 
 def _ask(cloud: Cloud, defects: dict[str, str]) -> None:

@@ -27,6 +27,7 @@ pointers = cache(
 @logger.inject_lambda_context
 @api_handler
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    metrics.add_metric("Requests", "Count", 1)  # refused ones too: Powertools warns of an empty set
     customer_id = customer_in_path(event)
     request = ForecastRequest.from_event(event)
     release = pointers().get(customer_id)

@@ -14,7 +14,9 @@ from fleetcast.domain.alerts import Alert, explain_failure, summarise_run
 RUN, ARN = "r20260131020000-0a1b2c", "arn:aws:states:us-east-1:123456789012:execution:fleetcast-retrain:x"
 
 
-def explain(state: str = "TrainModels", error: str = "States.TaskFailed", cause: str = "why") -> dict[str, str]:
+def explain(
+    state: str = "TrainModels", error: str = "States.TaskFailed", cause: str = "why"
+) -> dict[str, str]:
     return explain_failure("fleetcast", RUN, {state: {"Error": error, "Cause": cause}}, ARN)
 
 
@@ -41,7 +43,10 @@ def test_a_failure_says_state_reason_run_and_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("cause", "sentence"),
     [
-        ({"errorMessage": "parameter x is 0", "errorType": "SettingError", "stackTrace": ["line 1"]}, "parameter x is 0"),
+        (
+            {"errorMessage": "parameter x is 0", "errorType": "SettingError", "stackTrace": ["line 1"]},
+            "parameter x is 0",
+        ),
         (
             {"TrainingJobName": "fleetcast-train-0", "FailureReason": "AlgorithmError: no series"},
             "AlgorithmError: no series (job fleetcast-train-0)",
@@ -51,13 +56,22 @@ def test_a_failure_says_state_reason_run_and_what_to_do() -> None:
             "no raw object; exit code 1 (job p-0)",
         ),
         (
-            {"Build": {"Id": "b:1", "BuildStatus": "FAILED", "CurrentPhase": "BUILD", "Logs": {"DeepLink": "https://l"}}},
+            {
+                "Build": {
+                    "Id": "b:1",
+                    "BuildStatus": "FAILED",
+                    "CurrentPhase": "BUILD",
+                    "Logs": {"DeepLink": "https://l"},
+                }
+            },
             "build b:1 ended FAILED in phase BUILD, log: https://l",
         ),
     ],
     ids=["function", "training", "processing", "build"],
 )
-def test_the_sentence_is_picked_out_of_the_json_that_a_service_leaves(cause: dict[str, Any], sentence: str) -> None:
+def test_the_sentence_is_picked_out_of_the_json_that_a_service_leaves(
+    cause: dict[str, Any], sentence: str
+) -> None:
     message = explain(cause=json.dumps(cause))["message"]
 
     assert sentence in message
@@ -101,7 +115,9 @@ def test_a_cause_of_megabytes_fits_into_an_email_and_a_fail_state() -> None:
 
 
 def test_a_failure_before_the_run_has_an_id_is_told_all_the_same() -> None:
-    explained = explain_failure("fleetcast", "not begun", {"InitiateRun": {"Error": "SettingError", "Cause": "c"}}, ARN)
+    explained = explain_failure(
+        "fleetcast", "not begun", {"InitiateRun": {"Error": "SettingError", "Cause": "c"}}, ARN
+    )
 
     assert explained["subject"] == "Fleetcast fleetcast: run not begun FAILED in InitiateRun"
 
@@ -111,7 +127,10 @@ def test_a_failure_that_nobody_caught_is_told_all_the_same() -> None:
 
 
 def test_the_first_failure_is_the_one_that_is_told() -> None:
-    failed = {"PrepareData": {"Error": "A", "Cause": "first"}, "NotifyFailure": {"Error": "B", "Cause": "second"}}
+    failed = {
+        "PrepareData": {"Error": "A", "Cause": "first"},
+        "NotifyFailure": {"Error": "B", "Cause": "second"},
+    }
 
     assert explain_failure("fleetcast", RUN, failed, ARN)["cause"] == "PrepareData: first"
 
@@ -119,7 +138,11 @@ def test_the_first_failure_is_the_one_that_is_told() -> None:
 def _caught() -> set[str]:
     definition = load(DEFINITIONS[0])
     paths = [catcher["ResultPath"] for _, state in states(definition) for catcher in state.get("Catch", [])]
-    paths += [state["ResultPath"] for _, state in states(definition) if str(state.get("ResultPath")).startswith("$.failed")]
+    paths += [
+        state["ResultPath"]
+        for _, state in states(definition)
+        if str(state.get("ResultPath")).startswith("$.failed")
+    ]
     return {path.removeprefix("$.failed.") for path in paths if path.startswith("$.failed.")}
 
 
@@ -144,7 +167,9 @@ def test_a_run_that_went_well_says_so_with_its_numbers() -> None:
 
 
 def test_a_run_with_exceptions_says_how_many_and_which() -> None:
-    files = [{"key": f"raw/{n}.csv", "status": "rejected", "rows": 0, "reason": "no column"} for n in range(25)]
+    files = [
+        {"key": f"raw/{n}.csv", "status": "rejected", "rows": 0, "reason": "no column"} for n in range(25)
+    ]
 
     message = summarise_run("fleetcast", VERDICT.to_document(), RUN, files).message
 

@@ -96,7 +96,8 @@ def test_the_containers_own_sentence_reaches_the_caller(runtime: Stubber) -> Non
 
 
 @pytest.mark.parametrize(
-    "message", ["", "Traceback (most recent call last)", "null", "[]", "7", '{"code": "x"}', '{"message"', "<html>"]
+    "message",
+    ["", "Traceback (most recent call last)", "null", "[]", "7", '{"code": "x"}', '{"message"', "<html>"],
 )
 def test_a_refusal_without_a_sentence_stays_inside(runtime: Stubber, message: str) -> None:
     refused(runtime, 400, message)
@@ -148,7 +149,9 @@ def test_an_endpoint_that_does_not_answer_in_time_is_not_ready(
         ask()
 
 
-def test_an_endpoint_that_is_not_there_is_not_ready(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_that_is_not_there_is_not_ready(
+    credentials: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
@@ -180,7 +183,12 @@ CONFIG = {
     "EndpointConfigName": "config",
     "EndpointConfigArn": "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/config",
     "ProductionVariants": [
-        {"VariantName": "AllTraffic", "ModelName": "model", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+        {
+            "VariantName": "AllTraffic",
+            "ModelName": "model",
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 1,
+        }
     ],
     "CreationTime": 0,
 }

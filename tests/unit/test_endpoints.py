@@ -7,7 +7,9 @@ import pytest
 
 from fleetcast.domain.endpoints import Current, Serving, choose_action, describe_serving
 
-WANTED = Serving("image@sha256:ab", "s3://models/models/", "ml.m5.large", {"FLEETCAST_MODEL_BUDGET_BYTES": "1"})
+WANTED = Serving(
+    "image@sha256:ab", "s3://models/models/", "ml.m5.large", {"FLEETCAST_MODEL_BUDGET_BYTES": "1"}
+)
 STATUSES = botocore.session.get_session().get_service_model("sagemaker").shape_for("EndpointStatus").enum
 EXPECTED = {
     "InService": "leave",
@@ -22,7 +24,9 @@ def test_without_an_endpoint_one_is_created() -> None:
 
 @pytest.mark.parametrize("status", STATUSES)
 def test_every_status_that_sagemaker_knows_is_decided_on(status: str) -> None:
-    assert choose_action(WANTED, Current(status, WANTED if status == "InService" else None)) == EXPECTED[status]
+    assert (
+        choose_action(WANTED, Current(status, WANTED if status == "InService" else None)) == EXPECTED[status]
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,7 +45,11 @@ def test_an_endpoint_that_differs_is_updated(serving: Serving | None) -> None:
 
 
 def test_an_endpoint_is_compared_by_what_sagemaker_says_of_it() -> None:
-    container = {"Image": WANTED.image, "ModelDataUrl": WANTED.models, "Environment": dict(WANTED.environment)}
+    container = {
+        "Image": WANTED.image,
+        "ModelDataUrl": WANTED.models,
+        "Environment": dict(WANTED.environment),
+    }
 
     assert describe_serving({"PrimaryContainer": container}, {"InstanceType": "ml.m5.large"}) == WANTED
 

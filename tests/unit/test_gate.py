@@ -64,7 +64,9 @@ def test_a_trained_customer_is_promoted_to_its_own_model() -> None:
     assert row.fingerprint == "sha256:ab"
 
 
-@pytest.mark.parametrize("status", ["too_short", "no_valid_rows", "fit_failed", "timed_out", "crashed", "name_collision"])
+@pytest.mark.parametrize(
+    "status", ["too_short", "no_valid_rows", "fit_failed", "timed_out", "crashed", "name_collision"]
+)
 def test_a_customer_that_could_not_be_trained_keeps_its_old_model(status: str) -> None:
     (row,) = build_ledger(RUN, [quality("42")], [training("42", status, reason="because")])
 
@@ -148,7 +150,9 @@ def test_every_reason_is_told_at_once() -> None:
 
 
 def test_the_ratio_is_the_geometric_mean() -> None:
-    rows = build_ledger(RUN, [], [training("a", mae=1.0, naive_mae=2.0), training("b", mae=2.0, naive_mae=1.0)])
+    rows = build_ledger(
+        RUN, [], [training("a", mae=1.0, naive_mae=2.0), training("b", mae=2.0, naive_mae=1.0)]
+    )
 
     assert error_ratio(rows) == pytest.approx(1.0)
 
@@ -165,8 +169,12 @@ def test_a_customer_that_cannot_be_compared_does_not_drown_the_others(field: str
 errors = st.none() | st.floats(min_value=0, max_value=1e300)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["trained", "too_short", "fit_failed"]), errors, errors), max_size=30))
-def test_any_fleet_gets_a_verdict_that_adds_up(customers: list[tuple[str, float | None, float | None]]) -> None:
+@given(
+    st.lists(st.tuples(st.sampled_from(["trained", "too_short", "fit_failed"]), errors, errors), max_size=30)
+)
+def test_any_fleet_gets_a_verdict_that_adds_up(
+    customers: list[tuple[str, float | None, float | None]],
+) -> None:
     rows = [
         training(str(number), status, mae=mae, naive_mae=naive)
         for number, (status, mae, naive) in enumerate(customers)

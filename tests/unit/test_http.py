@@ -7,7 +7,14 @@ import pytest
 from tests.unit.function_support import Context
 
 from fleetcast.adapters.http import RETRY_AFTER_SECONDS, api_handler, customer_in_path
-from fleetcast.errors import DataError, FleetcastError, PlatformError, RequestError, SettingError, UnknownCustomer
+from fleetcast.errors import (
+    DataError,
+    FleetcastError,
+    PlatformError,
+    RequestError,
+    SettingError,
+    UnknownCustomer,
+)
 
 SECRET = "s3://models/models/r1/42.tar.gz: Traceback arn:aws:iam::123456789012:role/x"
 

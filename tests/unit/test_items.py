@@ -13,7 +13,7 @@ _VALUES = st.recursive(
     | st.booleans()
     | st.text()
     | st.integers(min_value=-(10**37), max_value=10**37)
-    | st.floats(min_value=1e-100, max_value=1e100)
+    | st.floats(min_value=1e-100, max_value=1e15)
     | st.just(0.0),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1), inner, max_size=3),
     max_leaves=10,

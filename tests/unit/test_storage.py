@@ -10,11 +10,19 @@ from tests.unit.test_gate import GATE, RUN, quality, training
 from fleetcast.adapters import run_reports
 from fleetcast.adapters.clients import client
 from fleetcast.adapters.ledger import read_ledger
-from fleetcast.adapters.storage import exists, list_uris, read_json, read_rows, split_uri, write_bytes, write_rows
+from fleetcast.adapters.storage import (
+    exists,
+    list_uris,
+    read_json,
+    read_rows,
+    split_uri,
+    write_bytes,
+    write_rows,
+)
 from fleetcast.domain.gate import build_ledger
 
 Buckets = tuple[str, str]
-HOSTILE = "Ünï ¢ode\u2028\n\"quoted\" 🔌"
+HOSTILE = 'Ünï ¢ode\u2028\n"quoted" 🔌'
 
 
 def test_a_uri_has_a_bucket_and_a_key() -> None:
