@@ -72,7 +72,7 @@ docs: $(STAMP) ## regenerate the reference tables
 .PHONY: lock
 lock: $(STAMP) ## lock requirements/*.txt anew from pyproject.toml
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet uv
-	@for group in layer parquet build training serving dev sam clients; do \
+	@for group in layer parquet build processing training serving dev sam clients; do \
 	  $(BIN)/uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
 	    --group $$group --output-file requirements/$$group.txt || exit 1; done
 
@@ -95,7 +95,7 @@ build-SourceLayer:
 	@mkdir -p "$(ARTIFACTS_DIR)/src" "$(ARTIFACTS_DIR)/requirements"
 	@cp -R Makefile containers buildspecs "$(ARTIFACTS_DIR)/"
 	@cp -R src/fleetcast "$(ARTIFACTS_DIR)/src/"
-	@cp requirements/training.txt requirements/serving.txt requirements/build.txt "$(ARTIFACTS_DIR)/requirements/"
+	@cp requirements/processing.txt requirements/training.txt requirements/serving.txt requirements/build.txt "$(ARTIFACTS_DIR)/requirements/"
 	@find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: image-training image-serving

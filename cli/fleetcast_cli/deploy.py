@@ -56,6 +56,7 @@ def deploy_stack(cloud: Cloud, overrides: list[str], *, confirmed: bool = True) 
             " run this on a terminal, or add --yes"
         )
     arguments = [*_override_arguments(cloud, overrides), *([] if asks else ["--no-confirm-changeset"])]
+    cloud.client("cloudformation")  # a region or a profile that is missing shows now, and not after the build
     sam = SamRunner(cloud.project, sam_environment(cloud), interactive=asks)
     sam.run("build", "--config-env", cloud.environment.value)
     sam.run("deploy", "--config-env", cloud.environment.value, *arguments)

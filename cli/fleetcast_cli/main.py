@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from fleetcast_cli import cloud, data, demo, deploy, fleet, forecast, retrain
-from fleetcast_cli.errors import FAILED, INTERRUPTED, UsageMistake, exit_code, explain
+from fleetcast_cli.errors import FAILED, INTERRUPTED, CommandFailed, UsageMistake, exit_code, explain
 from fleetcast_cli.output import note
 from fleetcast_cli.project import Project
 
@@ -31,6 +31,14 @@ _EPILOG = (
 
 class _Commands(TyperGroup):
     """Ends every command with a sentence and an exit code, however it is called."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if _is_foreseen(error):
+                raise
+            raise CommandFailed(_log_unexpected(error, ctx.obj or Path.cwd())) from error
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         sys.exit(_guard(lambda: super(_Commands, self).main(*args, **kwargs | {"standalone_mode": False})))
@@ -56,12 +64,9 @@ def _report(error: Exception) -> int:
     typed_wrongly = getattr(error, "format_message", None)
     if typed_wrongly:
         return _report_usage(error, typed_wrongly())
-    sentence = explain(error)
     if os.environ.get("FLEETCAST_DEBUG"):
         traceback.print_exception(error)
-    elif sentence is None:
-        sentence = f"unexpected error: {error!r}. The full traceback is in {_log(error)}"
-    note(f"fleetcast: {sentence or repr(error)}", "red")
+    note(f"fleetcast: {explain(error) or repr(error)}", "red")
     return exit_code(error)
 
 
@@ -73,18 +78,23 @@ def _report_usage(error: Exception, sentence: str) -> int:
     return int(getattr(error, "exit_code", FAILED))
 
 
-def _log(error: Exception) -> Path:
-    path = _log_folder() / "cli.log"
+def _is_foreseen(error: Exception) -> bool:
+    flow = isinstance(error, (typer.Exit, typer.Abort))
+    return flow or hasattr(error, "format_message") or explain(error) is not None
+
+
+def _log_unexpected(error: Exception, folder: Path) -> str:
+    path = _log_folder(folder) / "cli.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {sys.argv[1:]}\n")
         traceback.print_exception(error, file=file)
-    return path
+    return f"unexpected error: {error!r}. The full traceback is in {path}; with FLEETCAST_DEBUG=1 it is shown here"
 
 
-def _log_folder() -> Path:
+def _log_folder(folder: Path) -> Path:
     try:
-        return Project.find(Path.cwd()).logs
+        return Project.find(folder).logs
     except UsageMistake:
         return Path(tempfile.gettempdir()) / "fleetcast"
 

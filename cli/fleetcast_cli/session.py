@@ -70,7 +70,9 @@ class Cloud:
     def session(self) -> boto3.Session:
         if self.is_local:
             return _isolated_session(self.address)
-        return boto3.Session(profile_name=self.settings.profile, region_name=self.settings.region)
+        # boto3 itself does not know AWS_REGION, which the aws command and Lambda do.
+        region = self.settings.region or os.environ.get("AWS_REGION")
+        return boto3.Session(profile_name=self.settings.profile, region_name=region)
 
     def client(self, service: str) -> Any:
         if service not in self._clients:

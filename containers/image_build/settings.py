@@ -44,7 +44,7 @@ class Target:
 TARGETS = {
     target.name: target
     for target in (
-        Target("processing", ("processing",), "requirements/training.txt"),
+        Target("processing", ("processing",), "requirements/processing.txt"),
         Target("training", ("engine", "training"), "requirements/training.txt"),
         Target("serving", ("engine", "serving"), "requirements/serving.txt"),
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 from moto import mock_aws
 
 from fleetcast.adapters.clients import client
@@ -19,13 +20,26 @@ ENVIRONMENT = {
 }
 
 
+@pytest.fixture(scope="module")
+def clients() -> Iterator[None]:
+    """Clients that one module's tests share, because making them takes longer than most tests do."""
+    client.cache_clear()
+    yield
+    client.cache_clear()
+
+
 @pytest.fixture
-def credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Credentials that open nothing, and clients that forget them afterwards."""
+def credentials(clients: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that open nothing."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def elsewhere(credentials: None) -> Iterator[None]:
+    """For a test that talks to an address of its own: clients that nobody else gets to see."""
     client.cache_clear()
     yield
     client.cache_clear()
@@ -78,3 +92,11 @@ def execution(aws: None) -> Any:
         return str(client("stepfunctions").start_execution(stateMachineArn=machine)["executionArn"])
 
     return start
+
+
+@pytest.fixture
+def sagemaker(credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    """SageMaker's answers, one by one; botocore's model checks both sides."""
+    monkeypatch.setenv("ENDPOINT_NAME", "fleetcast")
+    with Stubber(client("sagemaker")) as stubber:
+        yield stubber

@@ -127,11 +127,13 @@ def test_the_demo_checks_its_setting_before_it_starts_anything(project: Path) ->
     assert not (project / ".fleetcast").exists()
 
 
-def test_an_unexpected_error_is_a_sentence_and_its_traceback_is_in_the_log(project: Path) -> None:
+def test_an_unexpected_error_is_a_sentence_and_its_traceback_is_in_the_log(
+    project: Path, tmp_path: Path
+) -> None:
     """A file that is no UTF-8 where samconfig.toml should be is nothing that anybody planned for."""
     (project / "samconfig.toml").write_bytes(b"\xff\xfe")
 
-    done = as_a_program("runs", cwd=project)
+    done = as_a_program("--project", str(project), "runs", cwd=tmp_path)
     shown = as_a_program("runs", cwd=project, env={"FLEETCAST_DEBUG": "1"})
 
     assert done.returncode == 1

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
+from tests.unit.endpoint_support import CONFIG, ENDPOINT, MODEL
 
 from fleetcast.adapters import endpoint as module
 from fleetcast.adapters.clients import client
@@ -30,12 +31,6 @@ EXPECTED = {
 @pytest.fixture
 def runtime(credentials: None) -> Iterator[Stubber]:
     with Stubber(client("sagemaker-runtime", read_timeout=24, attempts=1)) as stubber:
-        yield stubber
-
-
-@pytest.fixture
-def sagemaker(credentials: None) -> Iterator[Stubber]:
-    with Stubber(client("sagemaker")) as stubber:
         yield stubber
 
 
@@ -90,7 +85,7 @@ def refused(runtime: Stubber, status: int, message: str) -> None:
 def test_the_containers_own_sentence_reaches_the_caller(runtime: Stubber) -> None:
     refused(runtime, 400, json.dumps({"code": "x", "message": "period must be below 100", "field": "period"}))
 
-    with pytest.raises(RequestError, match="^period must be below 100$") as raised:
+    with pytest.raises(RequestError, match=r"^period must be below 100$") as raised:
         ask()
     assert raised.value.field == "period"
 
@@ -127,7 +122,7 @@ def test_an_answer_that_is_no_json_is_the_models_fault(runtime: Stubber, body: b
 
 
 @pytest.fixture
-def silent_endpoint(credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def silent_endpoint(elsewhere: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An endpoint that takes the connection and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken: list[socket.socket] = []
@@ -149,9 +144,7 @@ def test_an_endpoint_that_does_not_answer_in_time_is_not_ready(
         ask()
 
 
-def test_an_endpoint_that_is_not_there_is_not_ready(
-    credentials: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endpoint_that_is_not_there_is_not_ready(elsewhere: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
@@ -170,34 +163,6 @@ def test_every_failure_is_one_of_ours(runtime: Stubber) -> None:
         failed(runtime, code, 400)
         with pytest.raises(FleetcastError):
             ask()
-
-
-ENDPOINT = {
-    "EndpointName": "fleetcast",
-    "EndpointArn": "arn:aws:sagemaker:us-east-1:123456789012:endpoint/fleetcast",
-    "EndpointConfigName": "config",
-    "CreationTime": 0,
-    "LastModifiedTime": 0,
-}
-CONFIG = {
-    "EndpointConfigName": "config",
-    "EndpointConfigArn": "arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/config",
-    "ProductionVariants": [
-        {
-            "VariantName": "AllTraffic",
-            "ModelName": "model",
-            "InstanceType": "ml.m5.large",
-            "InitialInstanceCount": 1,
-        }
-    ],
-    "CreationTime": 0,
-}
-MODEL = {
-    "ModelName": "model",
-    "ModelArn": "arn:aws:sagemaker:us-east-1:123456789012:model/model",
-    "PrimaryContainer": {"Image": "image", "ModelDataUrl": "s3://models/models/", "Environment": {"A": "1"}},
-    "CreationTime": 0,
-}
 
 
 def test_an_endpoint_in_service_is_described_by_what_it_serves(sagemaker: Stubber) -> None:

@@ -65,7 +65,7 @@ def test_any_other_period_is_refused_with_the_field_and_what_is_allowed(period: 
     ],
 )
 def test_a_body_that_is_no_json_is_refused(body: str | None) -> None:
-    with pytest.raises(RequestError, match='the body must be JSON such as {"period": 7}') as raised:
+    with pytest.raises(RequestError, match=r'the body must be JSON such as \{"period": 7\}') as raised:
         ForecastRequest.from_body(body)
     assert raised.value.field == "body"
 

@@ -178,23 +178,23 @@ def test_another_content_type_is_the_callers_mistake(ask: Ask, runtime: Stubber)
 
 
 @pytest.mark.parametrize(
-    ("code", "http", "status", "problem"),
+    ("code", "http", "expected"),
     [
-        ("ModelNotReadyException", 429, 503, "not_ready"),
-        ("ServiceUnavailable", 503, 503, "not_ready"),
-        ("InternalFailure", 500, 503, "not_ready"),
-        ("InternalDependencyException", 530, 503, "not_ready"),
-        ("ValidationError", 400, 502, "model_failed"),
+        ("ModelNotReadyException", 429, (503, "not_ready")),
+        ("ServiceUnavailable", 503, (503, "not_ready")),
+        ("InternalFailure", 500, (503, "not_ready")),
+        ("InternalDependencyException", 530, (503, "not_ready")),
+        ("ValidationError", 400, (502, "model_failed")),
     ],
 )
 def test_every_error_of_the_endpoint_has_its_answer(
-    ask: Ask, runtime: Stubber, code: str, http: int, status: int, problem: str
+    ask: Ask, runtime: Stubber, code: str, http: int, expected: tuple[int, str]
 ) -> None:
     runtime.add_client_error("invoke_endpoint", code, "s3://models/secret", http)
 
     answered, document = ask()
 
-    assert (answered, document["error"]["code"]) == (status, problem)
+    assert (answered, document["error"]["code"]) == expected
     assert "secret" not in json.dumps(document)
 
 

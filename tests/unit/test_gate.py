@@ -161,7 +161,7 @@ def test_the_ratio_is_the_geometric_mean() -> None:
 @pytest.mark.parametrize("field", ["mae", "naive_mae"])
 def test_a_customer_that_cannot_be_compared_does_not_drown_the_others(field: str, mae: float | None) -> None:
     """A NaN would even pass every threshold, and is no JSON for the state machine."""
-    rows = build_ledger(RUN, [], [training("a", mae=1.0, naive_mae=2.0), training("b", **{field: mae})])
+    rows = build_ledger(RUN, [], [training("a", mae=1.0, naive_mae=2.0), {**training("b"), field: mae}])
 
     assert error_ratio(rows) == pytest.approx(0.5)
 

@@ -114,7 +114,7 @@ def test_a_parameter_of_a_later_version_is_no_error() -> None:
     ],
 )
 def test_parameters_that_contradict_each_other_are_refused(change: dict[str, str]) -> None:
-    with pytest.raises(SettingError, match="is .*, above .*, which is"):
+    with pytest.raises(SettingError, match=r"is .*, above .*, which is"):
         parse_parameters({**DEFAULTS, **change})
 
 

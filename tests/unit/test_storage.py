@@ -30,7 +30,7 @@ def test_a_uri_has_a_bucket_and_a_key() -> None:
 
 
 def test_rows_come_back_as_they_went(buckets: Buckets) -> None:
-    rows = [{"customer_id": HOSTILE, "mae": 0.1, "none": None}, {"customer_id": "2"}]
+    rows: list[dict[str, Any]] = [{"customer_id": HOSTILE, "mae": 0.1, "none": None}, {"customer_id": "2"}]
     write_rows("s3://data-bucket/rows.jsonl.gz", rows)
 
     assert list(read_rows("s3://data-bucket/rows.jsonl.gz")) == rows
