@@ -27,7 +27,7 @@ from fleetcast_cli.upload import find_raw_files
 from fleetcast_local import lifecycle
 
 _CUSTOMERS = "FLEETCAST_DEMO_CUSTOMERS"
-_DEFAULT_CUSTOMERS = 200
+_DEFAULT_CUSTOMERS = 1_000
 _RUNS_WAITED_FOR = 3
 _SECONDS_FOR_EVENTS = 20.0
 _PERIOD = 28

@@ -23,7 +23,7 @@ def main() -> None:
     os.environ.update(ministack_settings(layout, arguments.port))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s [%(name)s] %(message)s")
 
-    from fleetcast_local.cloud import run
+    from fleetcast_local.cloud import run  # noqa: PLC0415
 
     run(layout, arguments.port)
 

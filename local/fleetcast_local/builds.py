@@ -15,12 +15,8 @@ Request = dict[str, Any]
 def install(builds: LocalCodeBuild) -> None:
     """Answer the operations on builds with the local CodeBuild."""
     ministack._start_build = _answering(lambda request: {"build": _start(builds, request)})
-    ministack._stop_build = _answering(
-        lambda request: {"build": builds.stop_build(request["id"])}
-    )
-    ministack._batch_get_builds = _answering(
-        lambda request: builds.batch_get_builds(request["ids"])
-    )
+    ministack._stop_build = _answering(lambda request: {"build": builds.stop_build(request["id"])})
+    ministack._batch_get_builds = _answering(lambda request: builds.batch_get_builds(request["ids"]))
     ministack._list_builds_for_project = _answering(
         lambda request: builds.list_builds_for_project(_project(request)["name"])
     )

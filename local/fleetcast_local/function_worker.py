@@ -20,7 +20,7 @@ def main() -> None:
         sys.path[:0] = start["paths"]
         try:
             handler = load(start["handler"])
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - Lambda reports any failed import, SystemExit included
             reply(replies, error=describe(error, _init_error_type(error)))
             return
         reply(replies, result=None)
@@ -37,7 +37,7 @@ def serve(handler: Any, call: dict[str, Any], replies: Any) -> None:
     os.environ.update(call["environment"])
     try:
         result = handler(call["event"], context(call))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - its class is what the caller's Retry and Catch go by
         outcome = {"error": describe(error, type(error).__name__)}
     else:
         outcome = {"result": result}

@@ -1,6 +1,6 @@
 """What the functions of the run answer, in every shape: the walk through the state machine relies on it.
 
-`tests/unit/test_function_answers.py` holds the real handlers to these shapes.
+`tests/unit/test_function_run_steps.py` and `test_function_initiate_run.py` hold the real handlers to these shapes.
 """
 
 from typing import Any, get_args

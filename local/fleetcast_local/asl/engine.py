@@ -93,7 +93,7 @@ class Run:
         definition, batchers = maps.take_batchers(self._machine.definition)
         try:
             program = AmazonStateLanguageParser.parse(definition)[0]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the parser raises whatever its grammar does
             self._fail("States.Runtime", f"the definition cannot be run: {error}")
             return
         maps.BATCHERS[self.arn] = batchers

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jsonata
-import moto.stepfunctions.parser.models
+import moto.stepfunctions.parser.models  # noqa: F401 - loads every module that holds a name replaced here
 from ministack.services import stepfunctions as ministack
 from moto.stepfunctions.parser.api import HistoryEventType, TaskTimedOutEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name import custom_error_name

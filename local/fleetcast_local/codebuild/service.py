@@ -28,7 +28,7 @@ _NETWORK = (
 class LocalCodeBuild:
     """CodeBuild on one machine."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where it lives, whom it talks to, how it is named: a frozen set of facts
         self,
         store: Path,
         clients: Callable[[str], Any],

@@ -90,8 +90,8 @@ class Shell:
         if self._child is None or self._child.poll() is not None:
             self.close()
             self._start()
-        assert self._process is not None and self._process.stdin is not None
-        assert self._child is not None
+        assert self._process is not None and self._process.stdin is not None  # noqa: S101, PT018 - for mypy
+        assert self._child is not None  # noqa: S101 - for mypy
         self._process.stdin.write(line.encode())
         self._process.stdin.flush()
         return self._child

@@ -159,7 +159,7 @@ class Fleet:
         variants = list(self.variants.values())
         if len(variants) == 1 or not any(variant.weight for variant in variants):
             return variants[0]
-        return random.choices(variants, [variant.weight for variant in variants])[0]
+        return random.choices(variants, [variant.weight for variant in variants])[0]  # noqa: S311
 
     def close(self, drain: float) -> None:
         in_parallel([partial(variant.close, drain) for variant in self.variants.values()])

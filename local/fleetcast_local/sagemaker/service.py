@@ -27,7 +27,7 @@ class LocalSageMaker:
     A managed spot job is interrupted by `interrupt`, or by an empty file `interrupt/<job name>` in the store.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where it lives, whom it talks to, how it is named: a frozen set of facts
         self,
         store: Path,
         clients: Callable[[str], Any],

@@ -12,6 +12,12 @@ from fleetcast.errors import DataError, PlatformError, RequestError
 # API Gateway gives up after 29 s: answer before it does. A loading model is reported after 60 s, so the
 # caller is told to come back instead.
 _READ_TIMEOUT_SECONDS = 24
+_PASSING = frozenset(
+    (
+        *("ModelNotReadyException", "ServiceUnavailable", "InternalFailure", "InternalDependencyException"),
+        *("ThrottlingException", "TooManyRequestsException", "ServiceUnavailableException"),
+    )
+)
 
 
 def describe_endpoint(name: str) -> Current | None:
@@ -70,7 +76,10 @@ def _translate(error: ClientError, target_model: str) -> Exception:
         return _refusal(str(error.response.get("OriginalMessage", "")))
     if code in ("ValidationError", "ModelError"):
         return DataError(f"model {target_model} cannot answer: {code}: {error.response['Error']['Message']}")
-    return PlatformError(f"the model is not ready: {code}")
+    if code in _PASSING:
+        return PlatformError(f"the model is not ready: {code}")
+    unforeseen: Exception = error
+    return unforeseen  # such as a denied access: waiting will not help, and the caller cannot
 
 
 def _refusal(message: str) -> Exception:

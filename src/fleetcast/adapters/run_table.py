@@ -44,15 +44,15 @@ class RunTable:
                 holder = lock["holder"] if lock else run_id
                 if self._take(holder, execution_arn, None):
                     return "acquired", holder
-            elif lock["phase"] == "collecting" and trigger.settles and not _is_overdue(lock):
+            elif _covers(lock, trigger):
                 return "joined", lock["holder"]
             elif lock["phase"] == "collecting":
                 if self._take(run_id, execution_arn, lock):
                     return "acquired", run_id
-            elif not _is_running(lock["execution_arn"]):
+            elif (status := _status_of(lock["execution_arn"])) != "RUNNING":
                 if self._take(run_id, execution_arn, lock):
                     # Its end went unseen, perhaps because the rule that reports it failed: say so in its record.
-                    self._finish(lock["holder"], {"status": "ABORTED", "ended_at": _now()})
+                    self._finish(lock["holder"], {"status": status, "ended_at": _now()})
                     return "acquired", run_id
             elif not trigger.may_queue:
                 raise RunInProgress(
@@ -158,16 +158,19 @@ def _refused(error: ClientError) -> bool:
     return False
 
 
-def _is_overdue(lock: dict[str, Any]) -> bool:
-    return datetime.now(UTC) - datetime.fromisoformat(lock["since"]) > _LONGEST_COLLECTING
+def _covers(lock: dict[str, Any], trigger: Trigger) -> bool:
+    """Whether the run that holds the lock will do what the trigger asks for, or has it in hand."""
+    since = datetime.fromisoformat(lock["since"])
+    if lock["phase"] == "collecting":
+        return trigger.settles and datetime.now(UTC) - since <= _LONGEST_COLLECTING
+    return trigger.arrived_at is not None and trigger.arrived_at < since
 
 
-def _is_running(execution_arn: str) -> bool:
+def _status_of(execution_arn: str) -> str:
     try:
-        status = client("stepfunctions").describe_execution(executionArn=execution_arn)["status"]
+        return str(client("stepfunctions").describe_execution(executionArn=execution_arn)["status"])
     except client("stepfunctions").exceptions.ExecutionDoesNotExist:
-        return False
-    return bool(status == "RUNNING")
+        return "ABORTED"
 
 
 def _key(run_id: str) -> dict[str, Any]:

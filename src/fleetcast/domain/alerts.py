@@ -36,7 +36,8 @@ _AFTER_RELEASE = frozenset(("NotifySuccess", "CloseRun", "StartNextRun"))
 _ENDPOINT_STATES = frozenset(
     (
         *("PlanEndpoint", "DeleteFailedEndpoint", "CreateModel", "CreateEndpointConfig", "CreateEndpoint"),
-        *("UpdateEndpoint", "DescribeEndpoint", "RegisterScalableTarget", "PutScalingPolicy"),
+        *("DeregisterScalableTarget", "UpdateEndpoint", "DescribeEndpoint"),
+        *("RegisterScalableTarget", "PutScalingPolicy"),
     )
 )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Action = Literal["create", "update", "replace", "wait", "leave"]
+Action = Literal["create", "update", "resize", "replace", "wait", "leave"]
 
 _BUSY = frozenset(("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"))
 _BEYOND_REPAIR = frozenset(("Failed", "OutOfService", "UpdateRollbackFailed"))
@@ -36,7 +36,11 @@ def choose_action(wanted: Serving, current: Current | None) -> Action:
         return "wait"
     if current.status in _BEYOND_REPAIR:
         return "replace"  # the service lets such an endpoint only be deleted
-    return "leave" if current.serving == wanted else "update"
+    if current.serving == wanted:
+        return "leave"
+    # Another instance type asks for autoscaling to let go first.
+    same_size = current.serving is None or current.serving.instance_type == wanted.instance_type
+    return "update" if same_size else "resize"
 
 
 def describe_serving(model: Mapping[str, Any], variant: Mapping[str, Any]) -> Serving:

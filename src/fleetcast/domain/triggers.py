@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 Kind = Literal["schedule", "data", "parameter", "queued", "manual"]
@@ -15,11 +16,13 @@ class Trigger:
         kind: `manual` when nothing else is recognised: a person or a client started the execution.
         reason: one sentence for emails and the run table.
         event_id: EventBridge's id, by which a second delivery is known; empty for people.
+        arrived_at: when new data was stored, for a run that began to read later already has it.
     """
 
     kind: Kind
     reason: str
     event_id: str = ""
+    arrived_at: datetime | None = None
 
     @property
     def settles(self) -> bool:
@@ -40,7 +43,7 @@ def parse_trigger(event: Any) -> Trigger:
     match _at(event, "source"):
         case "aws.s3":
             key = _at(event, "detail", "object", "key")
-            return Trigger("data", f"new data: {key or 'unknown key'}", event_id)
+            return Trigger("data", f"new data: {key or 'unknown key'}", event_id, _time(_at(event, "time")))
         case "aws.ssm":
             return Trigger(
                 "parameter", f"changed parameter: {_at(event, 'detail', 'name') or 'unknown'}", event_id
@@ -50,6 +53,14 @@ def parse_trigger(event: Any) -> Trigger:
         case "fleetcast.queue":
             return Trigger("queued", f"asked for during run {_at(event, 'after') or 'unknown'}", event_id)
     return Trigger("manual", str(_at(event, "reason") or "started by hand"))
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _at(event: Any, *path: str) -> Any:
