@@ -19,11 +19,6 @@ from fleetcast_processing.objects import plan_objects
 SCHEMA = {"customer_id": pa.string(), "timestamp": pa.timestamp("us", "UTC"), "consumption": pa.float64()}
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> ProcessingRoot:
-    return ProcessingRoot(tmp_path / "ml")
-
-
 def days(customer: str, count: int, value: float = 1.0) -> list[str]:
     first = np.datetime64("2024-01-01")
     return [f"{customer},{first + day},{value + day}" for day in range(count)]

@@ -43,7 +43,13 @@ class Product:
         done = subprocess.run(
             [Path(sys.executable).with_name("fleetcast"), *arguments],
             cwd=self.project,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.home), "LANG": "C.UTF-8"},
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.home),
+                "LANG": "C.UTF-8",
+                # A container builder that happens to be here would want a registry, and minutes.
+                "FLEETCAST_BUILDER": "process",
+            },
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import botocore.exceptions
+import botocore.session
 import pytest
 from tests.static import asl_rules
 from tests.static.asl_rules import RULES, Rule
@@ -169,14 +171,25 @@ def test_a_state_waits_longer_than_what_it_waits_for(path: Path) -> None:
 
 @machine
 def test_every_error_that_is_waited_for_can_be_raised(path: Path) -> None:
-    """A retry or catch of our own error names a class of fleetcast.errors; all others name their service."""
-    own = {name for name in vars(errors) if name[0].isupper()}
+    """An error without its service's name is a class: ours, or one that boto3 raises inside a function."""
+    own = {name for name in vars(errors) if name[0].isupper()} | _raised_by_boto3()
     for name, state in states(load(path)):
         for rule in (*state.get("Retry", []), *state.get("Catch", [])):
             for error in rule["ErrorEquals"]:
                 prefix = error.partition(".")[0]
-                assert "." in error or error in own or error == "ClientError", f"{name}: {error}"
+                assert "." in error or error in own, f"{name}: {error}"
                 assert prefix in _services(state) or "." not in error, f"{name} cannot meet {error}"
+
+
+def _raised_by_boto3() -> set[str]:
+    """The class names of botocore itself, and of the errors that DynamoDB and SSM declare."""
+    loaded = botocore.session.get_session()
+    declared = {
+        shape.name
+        for service in ("dynamodb", "ssm", "s3", "lambda", "sagemaker")
+        for shape in loaded.get_service_model(service).error_shapes
+    }
+    return declared | {name for name in vars(botocore.exceptions) if name[0].isupper()}
 
 
 def _services(state: dict[str, Any]) -> set[str]:

@@ -34,11 +34,10 @@ def test_every_status_that_sagemaker_knows_is_decided_on(status: str) -> None:
     [
         replace(WANTED, image="image@sha256:cd"),
         replace(WANTED, models="s3://others/"),
-        replace(WANTED, instance_type="ml.c5.large"),
         replace(WANTED, environment={}),
         None,
     ],
-    ids=["image", "models", "instance", "environment", "unknown"],
+    ids=["image", "models", "environment", "unknown"],
 )
 def test_an_endpoint_that_differs_is_updated(serving: Serving | None) -> None:
     assert choose_action(WANTED, Current("InService", serving)) == "update"
@@ -58,3 +57,10 @@ def test_a_model_without_environment_has_an_empty_one() -> None:
     container = {"Image": "i", "ModelDataUrl": "m"}
 
     assert describe_serving({"PrimaryContainer": container}, {"InstanceType": "t"}).environment == {}
+
+
+def test_another_instance_type_asks_autoscaling_to_let_go_first() -> None:
+    """UpdateEndpoint refuses a new instance type while a scalable target is registered."""
+    smaller = replace(WANTED, instance_type="ml.c5.large", image="image@sha256:cd")
+
+    assert choose_action(WANTED, Current("InService", smaller)) == "resize"

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -101,6 +102,19 @@ def test_what_arrives_while_a_run_reads_data_asks_for_the_next(
 
     assert table.acquire("r2", execution(), trigger) == ("queued", "r1")
     assert table.close(arn, "SUCCEEDED", {}) == ("r1", True)
+
+
+def test_data_that_was_stored_before_a_run_began_is_already_in_it(table: RunTable, execution: Start) -> None:
+    """Events come late; a run that lists raw/ after the data was stored must not be followed by another."""
+    mine = execution()
+    table.acquire("r1", mine, MANUAL)
+    begin_to_read_data(mine)
+    now = datetime.now(UTC)
+    early = Trigger("data", "new data", "early", now - timedelta(minutes=1))
+    late = Trigger("data", "new data", "late", now + timedelta(minutes=1))
+
+    assert table.acquire("r2", execution(), early) == ("joined", "r1")
+    assert table.acquire("r3", execution(), late) == ("queued", "r1")
 
 
 def test_several_events_during_a_run_ask_for_one_more_run(table: RunTable, execution: Start) -> None:
