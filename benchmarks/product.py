@@ -30,7 +30,12 @@ class Product:
         done = subprocess.run(
             [Path(sys.executable).with_name("fleetcast"), *arguments],
             cwd=self.project,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.project.parent), "LANG": "C.UTF-8", "FLEETCAST_BUILDER": "process"},
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.project.parent),
+                "LANG": "C.UTF-8",
+                "FLEETCAST_BUILDER": "process",
+            },
             capture_output=True,
             text=True,
             check=False,

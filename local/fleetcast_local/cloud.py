@@ -16,7 +16,7 @@ from hypercorn.config import Config
 from ministack import app as ministack
 from ministack.core import lambda_runtime
 
-from fleetcast_local import events, functions, mail, registry, schedules
+from fleetcast_local import events, eviction, functions, mail, registry, schedules
 from fleetcast_local.asl import executions
 from fleetcast_local.layout import HOST, Layout
 from fleetcast_local.lifecycle import HEALTH_PATH
@@ -70,6 +70,12 @@ class Cloud:
         schedules.install()
         executions.install(self._keeper)
         self._services.mount()
+        eviction.watch(layout, self._abandon)
+
+    def _abandon(self) -> None:
+        executions.freeze()
+        self._keeper.stop()
+        self._end_children()
 
     async def serve(self) -> None:
         stop = asyncio.Event()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -86,6 +87,19 @@ def test_down_leaves_no_process_even_after_the_daemon_was_killed(own_cloud: Runn
 
     assert was_running
     assert processes.marked(identity) == []
+
+
+def test_a_cloud_whose_folder_is_removed_ends_and_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    """Somebody removes a clone and makes a new one in its place: it must start empty."""
+    project = tmp_path / "project"
+    project.mkdir()
+    lifecycle.up(project)
+    identity = Layout.of(project).identity
+
+    shutil.rmtree(project)
+
+    wait_until(lambda: processes.marked(identity) == [])
+    assert not project.exists()
 
 
 def test_up_returns_the_cloud_that_already_runs(own_cloud: RunningCloud) -> None:
