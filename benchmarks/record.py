@@ -1,4 +1,4 @@
-"""How every benchmark keeps its result: a dated file that says where it was measured, and a table made from it."""
+"""How every benchmark keeps its result: a dated file that says where it was measured."""
 
 import json
 import os
@@ -13,12 +13,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
-_BEGIN = "<!-- results: generated, do not edit -->"
-_END = "<!-- end of results -->"
-
 
 def record(scenario: str, figures: Mapping[str, Any], versions: Mapping[str, str]) -> None:
-    """Write results/<scenario>.json and the table in <scenario>/README.md; print the same as one line of JSON.
+    """Write results/<scenario>.json, and print the same as one line of JSON; `make docs` makes the tables.
 
     Args:
         scenario: The name of the scenario's folder.
@@ -37,46 +34,11 @@ def record(scenario: str, figures: Mapping[str, Any], versions: Mapping[str, str
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{scenario}.json").write_text(json.dumps(result, indent=1) + "\n")
-    readme = ROOT / "benchmarks" / scenario / "README.md"
-    if readme.exists():
-        readme.write_text(with_table(readme.read_text(), result))
     print(json.dumps(result, separators=(",", ":")), flush=True)
 
 
 def versions_of(*distributions: str) -> dict[str, str]:
     return {name: version(name) for name in distributions}
-
-
-def with_table(readme: str, result: Mapping[str, Any]) -> str:
-    """Return the readme with the part between its two markers made anew from the result."""
-    before, _, rest = readme.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    return f"{before}{_BEGIN}\n{table(result)}\n{_END}{after}"
-
-
-def table(result: Mapping[str, Any]) -> str:
-    figures = result["figures"]
-    cases = figures if _is_nested(figures) else {name: {"value": value} for name, value in figures.items()}
-    columns = list(dict.fromkeys(column for case in cases.values() for column in case))
-    lines = ["| | " + " | ".join(columns) + " |", "|---|" + "--:|" * len(columns)]
-    for name, case in cases.items():
-        lines.append(f"| {name} | " + " | ".join(_shown(case.get(column)) for column in columns) + " |")
-    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    where = (
-        f"{result['date']}, commit {result['commit']}, {result['machine']}, load {result['load']} at its end"
-    )
-    lines += ["", f"{where}; {versions}."]
-    return "\n".join(lines)
-
-
-def _is_nested(figures: Mapping[str, Any]) -> bool:
-    return all(isinstance(value, Mapping) for value in figures.values())
-
-
-def _shown(value: float | str | None) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else f"{value:,}"
 
 
 def _commit() -> str:

@@ -133,9 +133,11 @@ def benchmark_table(name: str) -> str:
     cases = figures if nested else {case: {"value": value} for case, value in figures.items()}
     columns = list(dict.fromkeys(column for case in cases.values() for column in case))
     rows = [[case, *(_figure(values.get(column)) for column in columns)] for case, values in cases.items()]
-    return (
-        f"{table(['', *columns], rows)}\n{result['date']}, commit {result['commit']}, {result['machine']}.\n"
-    )
+    versions = ", ".join(f"{library} {number}" for library, number in result["versions"].items())
+    load = f"load {result['load']}" if "load" in result else ""
+    facts = (result["date"], f"commit {result['commit']}", result["machine"], load, versions)
+    measured = ", ".join(fact for fact in facts if fact) + "."
+    return f"{table(['', *columns], rows)}\n{measured}\n"
 
 
 def _figure(value: float | str | None) -> str:
@@ -151,7 +153,8 @@ def with_tables(text: str) -> str:
 
 def documents() -> dict[Path, str]:
     """Return every generated document with what it should say."""
-    written = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    folders = (ROOT / "docs", ROOT / "benchmarks")
+    written = [ROOT / "README.md", *(page for folder in folders for page in sorted(folder.rglob("*.md")))]
     pages = {path: with_tables(path.read_text()) for path in written if path.exists()}
     return {**pages, ROOT / "docs" / "parameters.md": parameters_page()}
 
