@@ -12,7 +12,8 @@ from tests.containers.engine_support import DAY, HOUR, START, consumption, regul
 
 from fleetcast_engine import Series
 from fleetcast_engine.errors import FitFailed
-from fleetcast_engine.prophet_fit import Mode, fit_prophet, fit_stock, parameters_of
+from fleetcast_engine.prophet_fit import fit_prophet, fit_stock, parameters_of
+from fleetcast_engine.prophet_options import Mode
 from fleetcast_engine.tuning import corrected
 
 

@@ -2,19 +2,24 @@
 
 from fleetcast_engine.artifact import load, pack, unpack
 from fleetcast_engine.document import iso_time
+from fleetcast_engine.fitting import ENGINES, Fit, fit, warm_up
 from fleetcast_engine.forecasting import Forecast, forecast
 from fleetcast_engine.model import FAMILIES, FittedModel, LoadedModel
-from fleetcast_engine.prophet_fit import warm_up
+from fleetcast_engine.prophet_options import ProphetOptions
 from fleetcast_engine.series import Series
 from fleetcast_engine.tuning import TrainSettings, train
 
 __all__ = [
+    "ENGINES",
     "FAMILIES",
+    "Fit",
     "FittedModel",
     "Forecast",
     "LoadedModel",
+    "ProphetOptions",
     "Series",
     "TrainSettings",
+    "fit",
     "forecast",
     "iso_time",
     "load",

@@ -1,6 +1,6 @@
 """A trained model with everything that is known about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from fleetcast_engine.naive_model import NaiveModel
@@ -31,6 +31,7 @@ class FittedModel:
     Attributes:
         trained_at: seconds since 1970 in UTC, like every time here.
         horizon: rows that the backtest forecast from each origin.
+        engine: who fitted it, "map" or "prophet"; not stored, and None where nothing was fitted.
         remark: what went wrong on the way to a usable model, for the ledger; not stored.
     """
 
@@ -45,6 +46,7 @@ class FittedModel:
     metrics: Metrics
     nonnegative: bool
     remark: str | None = None
+    engine: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -4,29 +4,25 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from fleetcast_engine.errors import FitFailed
 from fleetcast_engine.prophet_model import ProphetModel, Seasonality
+from fleetcast_engine.prophet_options import Mode, ProphetOptions
 from fleetcast_engine.series import Series
 
-Mode = Literal["additive", "multiplicative"]
 
-
-def warm_up() -> None:
-    """Import Prophet ahead of the first fit; it takes seconds, once per process."""
-    _import_prophet()
-
-
-def fit_prophet(series: Series, mode: Mode = "additive") -> ProphetModel:
-    """Fit Prophet with its automatic rules.
+def fit_prophet(
+    series: Series, mode: Mode | None = None, options: ProphetOptions | None = None
+) -> ProphetModel:
+    """Fit stock Prophet; `mode` alone is short for options with that seasonality.
 
     Raises:
         FitFailed: its optimiser found nothing.
     """
-    prophet = fit_stock(series, mode)
+    prophet = fit_stock(series, mode, options)
     model = parameters_of(prophet, len(series))
     if not all(
         np.isfinite(values).all() for values in (model.k, model.m, model.delta, model.beta, model.sigma)
@@ -35,15 +31,16 @@ def fit_prophet(series: Series, mode: Mode = "additive") -> ProphetModel:
     return model
 
 
-def fit_stock(series: Series, mode: Mode = "additive") -> Any:
+def fit_stock(series: Series, mode: Mode | None = None, options: ProphetOptions | None = None) -> Any:
     """Return the fitted `prophet.Prophet` itself.
 
     Raises:
         FitFailed: its optimiser found nothing.
     """
-    prophet_class, data_frame = _import_prophet()
+    options = options or ProphetOptions(seasonality_mode=mode or "additive")
+    prophet_class, data_frame = import_prophet()
     history = data_frame({"ds": series.timestamps.astype("datetime64[s]"), "y": series.values})
-    prophet = prophet_class(uncertainty_samples=0, seasonality_mode=mode)
+    prophet = prophet_class(uncertainty_samples=0, **options.arguments())
     with tempfile.TemporaryDirectory(prefix="fleetcast-fit-") as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Prophet's use of pandas is not ours to mend
         try:
@@ -54,7 +51,8 @@ def fit_stock(series: Series, mode: Mode = "additive") -> Any:
     return prophet
 
 
-def _import_prophet() -> tuple[Any, Any]:
+def import_prophet() -> tuple[Any, Any]:
+    """Return the classes `Prophet` and `DataFrame`; the first call takes seconds."""
     # Here and not above: serving imports this package and must not pay for, or even have, Prophet and pandas.
     _silence()
     from pandas import DataFrame  # noqa: PLC0415

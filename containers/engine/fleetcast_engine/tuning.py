@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fleetcast_engine.errors import FitFailed, TooShort
+from fleetcast_engine.fitting import MAP, Engine, fit
 from fleetcast_engine.model import (
     PROPHET,
     PROPHET_CORRECTED,
@@ -16,7 +17,6 @@ from fleetcast_engine.model import (
     Parameters,
 )
 from fleetcast_engine.naive_model import NaiveModel, fit_naive
-from fleetcast_engine.prophet_fit import fit_prophet
 from fleetcast_engine.prophet_model import ProphetModel
 from fleetcast_engine.series import Series
 from fleetcast_engine.timeline import Floats, Ints
@@ -36,12 +36,14 @@ class TrainSettings:
         horizon: rows to forecast from each origin of the backtest; fewer where the history is short.
         origins: how many cuts of the history the candidates are compared at.
         trained_at: seconds since 1970 in UTC.
+        engine: "map" for the exact maximum of Prophet's posterior, "prophet" for Prophet's own optimiser.
     """
 
     run_id: str = ""
     horizon: int = 28
     origins: int = 1
     trained_at: int = field(default_factory=lambda: int(time.time()))
+    engine: Engine = MAP
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ def train(series: Series, settings: TrainSettings) -> FittedModel:
     """
     season = series.timeline.season(int(series.timestamps[0]))
     horizon = _backtest_horizon(len(series), season, settings.horizon)
-    backtest = _run_backtest(series, season, horizon, settings.origins)
-    family, parameters, remark = _fit_family(series, backtest, season)
+    backtest = _run_backtest(series, season, horizon, settings)
+    family, parameters, engine, remark = _fit_family(series, backtest, season, settings.engine)
     return FittedModel(
         customer_id=series.customer_id,
         run_id=settings.run_id,
@@ -82,6 +84,7 @@ def train(series: Series, settings: TrainSettings) -> FittedModel:
         metrics=Metrics(backtest.errors[family], backtest.errors[SEASONAL_NAIVE], backtest.origins),
         nonnegative=series.nonnegative,
         remark=remark,
+        engine=engine,
     )
 
 
@@ -91,16 +94,16 @@ def _backtest_horizon(rows: int, season: int, horizon: int) -> int:
     return max(1, min(horizon, rows - season, rows // 2))
 
 
-def _run_backtest(series: Series, season: int, horizon: int, origins: int) -> _Backtest:
+def _run_backtest(series: Series, season: int, horizon: int, settings: TrainSettings) -> _Backtest:
     errors: dict[str, list[Floats]] = {PROPHET: [], PROPHET_CORRECTED: [], SEASONAL_NAIVE: []}
     remark = None
-    cuts = list(_cuts(len(series), max(season, 2), horizon, origins))
+    cuts = list(_cuts(len(series), max(season, 2), horizon, settings.origins))
     for cut in cuts:
         past, actual = series.head(cut), series.values[cut : cut + horizon]
         when = series.timestamps[cut : cut + horizon]
         candidates: dict[str, Parameters] = {SEASONAL_NAIVE: fit_naive(past, season)}
         try:
-            prophet = fit_prophet(past)
+            prophet = fit(past, engine=settings.engine).model
         except FitFailed as error:
             remark = str(error)
         else:
@@ -121,16 +124,19 @@ def _cuts(rows: int, minimum: int, horizon: int, origins: int) -> Iterator[int]:
             yield cut
 
 
-def _fit_family(series: Series, backtest: _Backtest, season: int) -> tuple[str, Parameters, str | None]:
+def _fit_family(
+    series: Series, backtest: _Backtest, season: int, engine: Engine
+) -> tuple[str, Parameters, str | None, str | None]:
     family, remark = backtest.winner(), backtest.remark
     if family != SEASONAL_NAIVE:
         try:
-            prophet = fit_prophet(series)
+            fitted = fit(series, engine=engine)
         except FitFailed as error:
             remark = str(error)
         else:
-            return family, corrected(prophet, series) if family == PROPHET_CORRECTED else prophet, remark
-    return SEASONAL_NAIVE, _naive_with_spread(series, backtest, season), remark
+            model = fitted.model if family == PROPHET else corrected(fitted.model, series)
+            return family, model, fitted.engine, remark
+    return SEASONAL_NAIVE, _naive_with_spread(series, backtest, season), None, remark
 
 
 def _naive_with_spread(series: Series, backtest: _Backtest, season: int) -> NaiveModel:

@@ -1,0 +1,103 @@
+"""Fitting Prophet's posterior directly: no process, no files, no general optimiser."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fleetcast_engine.map_compiled import maximum
+from fleetcast_engine.map_dense import changepoint_rows
+from fleetcast_engine.map_solver import ENDLESS, PERFECT, SINGULAR, SOLVED, Solution
+from fleetcast_engine.prophet_model import ProphetModel
+from fleetcast_engine.prophet_options import Design, ProphetOptions, design_for
+from fleetcast_engine.series import Series
+from fleetcast_engine.timeline import Floats, Ints
+
+# What Prophet sets sigma to where every value is the same, without asking its optimiser.
+_CONSTANT_SIGMA = 1e-9
+_MINIMUM_ROWS = 3
+_REASONS = {
+    SINGULAR: "its equations cannot be told apart from singular ones",
+    ENDLESS: "the search for its changepoints does not end",
+    PERFECT: "the model fits it perfectly, so its posterior has no highest point",
+}
+
+
+class Declined(Exception):
+    """The series is one that only stock Prophet answers for; the text says why."""
+
+
+def fit_map(
+    series: Series,
+    options: ProphetOptions = ProphetOptions(),  # noqa: B008 - frozen
+    solver: Callable[..., Solution] | None = None,
+) -> ProphetModel:
+    """Return the parameters that maximise Prophet's posterior.
+
+    Args:
+        series: at least three rows.
+        options: as one would give them to Prophet.
+        solver: compiled where possible, unless given.
+
+    Raises:
+        Declined: stock Prophet has to fit this one.
+    """
+    if len(series) < _MINIMUM_ROWS:
+        raise Declined(f"{len(series)} rows are fewer than {_MINIMUM_ROWS}")
+    design = design_for(series.timestamps, options)
+    if options.seasonality_mode == "multiplicative" and design.seasonalities:
+        raise Declined("its seasonality is multiplicative")
+    values = series.values
+    if values.min() == values.max():
+        return _constant(series, options, design)
+    status, _, scale, variance, free, delta, rows = (solver or maximum())(
+        series.timestamps,
+        values,
+        design.periods,
+        design.orders,
+        design.precisions,
+        1.0 if options.growth == "linear" else 0.0,
+        options.n_changepoints,
+        options.changepoint_range,
+        options.changepoint_prior_scale,
+    )
+    if status != SOLVED:
+        raise Declined(_REASONS[status])
+    return _model(series, design, scale, variance**0.5, free, delta, rows)
+
+
+def _model(
+    series: Series,
+    design: Design,
+    scale: float,
+    sigma: float,
+    free: Floats,
+    delta: Floats,
+    rows: Ints,
+) -> ProphetModel:
+    timestamps = series.timestamps
+    if len(rows) == 0:
+        # Where there is no room for changepoints Prophet keeps one at the start that changes nothing.
+        rows, delta = np.zeros(1, np.int64), np.zeros(1)
+    return ProphetModel(
+        start=int(timestamps[0]),
+        span=int(timestamps[-1] - timestamps[0]),
+        rows=len(timestamps),
+        scale=scale,
+        k=float(free[0]),
+        m=float(free[1]),
+        changepoints=timestamps[rows],
+        delta=delta,
+        seasonalities=design.seasonalities,
+        beta=free[2:],
+        sigma=sigma,
+    )
+
+
+def _constant(series: Series, options: ProphetOptions, design: Design) -> ProphetModel:
+    """Return what `Prophet.fit` starts from, which for a constant it also ends with."""
+    scale = float(abs(series.values[0])) or 1.0
+    free = np.zeros(len(design.precisions))
+    free[1] = series.values[0] / scale
+    bends = options.n_changepoints if options.growth == "linear" else 0
+    rows = changepoint_rows(len(series), bends, options.changepoint_range)
+    return _model(series, design, scale, _CONSTANT_SIGMA, free, np.zeros(len(rows)), rows)

@@ -1,0 +1,316 @@
+"""The same linear algebra as in `map_dense`, as loops for the compiler. Interpreted they are right, but slow."""
+
+import numpy as np
+
+from fleetcast_engine.map_dense import Statistics
+from fleetcast_engine.timeline import Floats, Ints
+
+# Rows whose columns are in the cache together.
+_BLOCK = 256
+
+
+def statistics(
+    timestamps: Ints,
+    values: Floats,
+    periods: Floats,
+    orders: Ints,
+    linear: float,
+    changepoints: int,
+    changepoint_range: float,
+) -> Statistics:
+    """Return what `map_dense.statistics` does, from blocks of rows."""
+    count = len(values)
+    scale = _largest(values)
+    slope, height = _line(timestamps, values, scale, linear)
+    rows = changepoint_rows(count, changepoints, changepoint_range)
+    span = (timestamps[-1] - timestamps[0]) / linear if linear > 0 else np.inf
+    at = (timestamps[rows] - timestamps[0]) / span
+    free = 2 + 2 * orders.sum()
+    gram = np.zeros((free + 1, free + 1))
+    sums = np.zeros((2, len(rows), free + 1))
+    columns = np.empty((free + 1, min(_BLOCK, count)))
+    for start in range(0, count, _BLOCK):
+        stop = min(start + _BLOCK, count)
+        _fill(columns, timestamps, values, start, stop, span, scale, slope, height, periods, orders)
+        _add_products(gram, columns, stop - start)
+        _add_segments(sums, columns, start, stop, rows, at)
+    for i in range(free + 1):
+        for j in range(i):
+            gram[j, i] = gram[i, j]
+    normal = (gram[:free, :free].copy(), gram[free, :free].copy(), gram[free, free])
+    return scale, slope, height, rows, at, normal, _hinges(sums, at, rows, count)
+
+
+def _largest(values: Floats) -> float:
+    largest = 0.0
+    for value in values:
+        largest = max(largest, abs(value))
+    return largest if largest > 0 else 1.0
+
+
+def _line(timestamps: Ints, values: Floats, scale: float, linear: float) -> tuple[float, float]:
+    count = len(values)
+    first, span = timestamps[0], timestamps[-1] - timestamps[0]
+    ones, time, squares, height, product = float(count), 0.0, 0.0, 0.0, 0.0
+    for i in range(count):
+        t = (timestamps[i] - first) / span - 0.5
+        time += t
+        squares += t * t
+        height += values[i]
+        product += t * values[i]
+    middle = time / ones
+    spread = squares - middle * time
+    slope = (product - middle * height) / spread / scale if spread > 0 and linear > 0 else 0.0
+    return slope, height / ones / scale - slope * (middle + 0.5)
+
+
+def changepoint_rows(rows: int, changepoints: int, changepoint_range: float) -> Ints:
+    """Return what `map_dense.changepoint_rows` does."""
+    eligible = int(np.floor(rows * changepoint_range))
+    count = max(min(changepoints, eligible - 1), 0)
+    found = np.empty(count, np.int64)
+    # numpy.linspace multiplies by the step; another order of operations rounds differently.
+    step = (eligible - 1) / count if count > 0 else 0.0
+    for i in range(count):
+        found[i] = int(np.rint((i + 1) * step))
+    if count > 0:
+        found[count - 1] = eligible - 1
+    return found
+
+
+def _fill(
+    columns: Floats,
+    timestamps: Ints,
+    values: Floats,
+    start: int,
+    stop: int,
+    span: float,
+    scale: float,
+    slope: float,
+    height: float,
+    periods: Floats,
+    orders: Ints,
+) -> None:
+    """Write the columns [time, 1, harmonics, values less the line] of the rows from start to stop."""
+    size, origin = stop - start, timestamps[0]
+    time, one, rest = columns[0], columns[1], columns[len(columns) - 1]
+    for i in range(size):
+        t = (timestamps[start + i] - origin) / span
+        time[i] = t
+        one[i] = 1.0
+        rest[i] = values[start + i] / scale - (slope * t + height)
+    first = 2
+    for s in range(len(periods)):
+        _first_harmonic(
+            columns[first], columns[first + 1], timestamps[start:stop], 1 / (86_400.0 * periods[s])
+        )
+        for n in range(1, orders[s]):
+            _next_harmonic(columns[first : first + 2 * n + 2], 2 * n, size)
+        first += 2 * orders[s]
+
+
+def _first_harmonic(sines: Floats, cosines: Floats, timestamps: Ints, frequency: float) -> None:
+    """Sine and cosine by Taylor series on an eighth of a turn either side; the loop has no branch and no call."""
+    for i in range(len(timestamps)):
+        turns = timestamps[i] * frequency
+        turns -= np.floor(turns)
+        quarter = np.floor(4 * turns + 0.5)
+        x = 6.283185307179586 * (turns - 0.25 * quarter)
+        z = x * x
+        s = 1 / 6227020800.0 - z / 1307674368000.0
+        s = 1 / 120.0 - z * (1 / 5040.0 - z * (1 / 362880.0 - z * (1 / 39916800.0 - z * s)))
+        s = x * (1 - z * (1 / 6.0 - z * s))
+        c = 1 / 479001600.0 - z * (1 / 87178291200.0 - z / 20922789888000.0)
+        c = 1 / 24.0 - z * (1 / 720.0 - z * (1 / 40320.0 - z * (1 / 3628800.0 - z * c)))
+        c = 1 - z * (0.5 - z * c)
+        # After a quarter of a turn the sine is the cosine, and after half of one both change sign.
+        odd = quarter - 2 * np.floor(0.5 * quarter)
+        sine_sign = 1.0 - 2.0 * (np.floor(0.5 * quarter) - 2 * np.floor(0.25 * quarter))
+        cosine_sign = sine_sign * (1.0 - 2.0 * odd)
+        sines[i] = sine_sign * (odd * c + (1 - odd) * s)
+        cosines[i] = cosine_sign * (odd * s + (1 - odd) * c)
+
+
+def _next_harmonic(columns: Floats, at: int, size: int) -> None:
+    """Add angles: the harmonic before this one, and the first."""
+    sine, cosine, first_sine, first_cosine = columns[at - 2], columns[at - 1], columns[0], columns[1]
+    next_sine, next_cosine = columns[at], columns[at + 1]
+    for i in range(size):
+        next_sine[i] = sine[i] * first_cosine[i] + cosine[i] * first_sine[i]
+        next_cosine[i] = cosine[i] * first_cosine[i] - sine[i] * first_sine[i]
+
+
+def _add_products(gram: Floats, columns: Floats, size: int) -> None:
+    """Add the products of all pairs of columns, two by two, so that each value loaded is used twice."""
+    count = len(columns)
+    for i in range(0, count, 2):
+        left, left2 = columns[i], columns[min(i + 1, count - 1)]
+        for j in range(0, i + 1, 2):
+            right, right2 = columns[j], columns[min(j + 1, count - 1)]
+            a, b, c, d = 0.0, 0.0, 0.0, 0.0
+            for k in range(size):
+                a += left[k] * right[k]
+                b += left[k] * right2[k]
+                c += left2[k] * right[k]
+                d += left2[k] * right2[k]
+            gram[i, j] += a
+            if j + 1 < count:
+                gram[i, j + 1] += b
+            if i + 1 < count:
+                gram[i + 1, j] += c
+                if j + 1 < count:
+                    gram[i + 1, j + 1] += d
+
+
+def _add_segments(sums: Floats, columns: Floats, start: int, stop: int, rows: Ints, at: Floats) -> None:
+    """Add to the sums between each changepoint and the next: of the columns, and of the columns times its hinge."""
+    count = len(rows)
+    time = columns[0]
+    for j in range(count):
+        end = rows[j + 1] if j + 1 < count else stop
+        low, high = max(rows[j], start) - start, min(end, stop) - start
+        if low >= high:
+            continue
+        bend = at[j]
+        for f in range(len(columns)):
+            column = columns[f]
+            plain, hinged = 0.0, 0.0
+            for k in range(low, high):
+                plain += column[k]
+                hinged += column[k] * (time[k] - bend)
+            sums[0, j, f] += plain
+            sums[1, j, f] += hinged
+
+
+def _hinges(sums: Floats, at: Floats, rows: Ints, count: int) -> tuple[Floats, Floats, Floats]:
+    """Return the products of the hinges, from the last to the first: each adds its own segment to the next one's.
+
+    Beyond the next changepoint a hinge is the next hinge plus a constant.
+    """
+    bends, width = len(rows), sums.shape[2]
+    products, squares = np.zeros((bends, width)), np.zeros((bends, bends))
+    plain = np.zeros(width)
+    for j in range(bends - 1, -1, -1):
+        gap = at[j + 1] - at[j] if j + 1 < bends else 0.0
+        for f in range(width):
+            later = products[j + 1, f] if j + 1 < bends else 0.0
+            products[j, f] = later + gap * plain[f] + sums[1, j, f]
+            plain[f] += sums[0, j, f]
+        later = squares[j + 1, j + 1] if j + 1 < bends else 0.0
+        after = products[j + 1, 1] if j + 1 < bends else 0.0
+        rows_after = count - rows[j + 1] if j + 1 < bends else 0
+        own = sums[1, j, 0] - at[j] * sums[1, j, 1]
+        squares[j, j] = later + 2 * gap * after + gap * gap * rows_after + own
+    for j in range(bends):
+        for earlier in range(j):
+            squares[j, earlier] = squares[j, j] + (at[j] - at[earlier]) * products[j, 1]
+            squares[earlier, j] = squares[j, earlier]
+    return products[:, : width - 1].copy(), squares, products[:, width - 1].copy()
+
+
+def inverse_factor(matrix: Floats) -> Floats:
+    """Return the inverse of the lower Cholesky factor; an empty matrix where there is none."""
+    size = len(matrix)
+    factor = np.zeros((size, size))
+    for i in range(size):
+        row = factor[i]
+        for j in range(i):
+            other = factor[j]
+            total = matrix[i, j]
+            for k in range(j):
+                total -= row[k] * other[k]
+            row[j] = total * other[j]
+        total = matrix[i, i]
+        for k in range(i):
+            total -= row[k] * row[k]
+        if not total > 0:
+            return np.empty((0, 0))
+        # The diagonal holds one over itself: multiplying is faster than dividing.
+        row[i] = 1 / np.sqrt(total)
+    return _inverse(factor)
+
+
+def _inverse(factor: Floats) -> Floats:
+    size = len(factor)
+    inverse = np.zeros((size, size))
+    for i in range(size):
+        own, target = factor[i], inverse[i]
+        for k in range(i):
+            weight, source = own[k], inverse[k]
+            for j in range(k + 1):
+                target[j] -= weight * source[j]
+        for j in range(i):
+            target[j] *= own[i]
+        target[i] = own[i]
+    return inverse
+
+
+def lower_times(lower: Floats, vector: Floats) -> Floats:
+    """Return a lower triangular matrix times a vector."""
+    product = np.empty(len(lower))
+    for i in range(len(lower)):
+        row = lower[i]
+        total = 0.0
+        for k in range(i + 1):
+            total += row[k] * vector[k]
+        product[i] = total
+    return product
+
+
+def transposed_times(matrix: Floats, vector: Floats) -> Floats:
+    """Return the transpose of a matrix times a vector."""
+    product = np.zeros(matrix.shape[1])
+    for i in range(len(matrix)):
+        weight, row = vector[i], matrix[i]
+        if weight != 0:
+            for k in range(len(product)):
+                product[k] += weight * row[k]
+    return product
+
+
+def times(matrix: Floats, vector: Floats) -> Floats:
+    """Return a matrix times a vector."""
+    product = np.empty(len(matrix))
+    for i in range(len(matrix)):
+        product[i] = dot(matrix[i], vector)
+    return product
+
+
+def dot(left: Floats, right: Floats) -> float:
+    """Return the inner product."""
+    total = 0.0
+    for k in range(len(left)):
+        total += left[k] * right[k]
+    return total
+
+
+def reduce_hinges(
+    which: Ints,
+    inverse: Floats,
+    projected: Floats,
+    hinges: tuple[Floats, Floats, Floats],
+    reduced: tuple[Floats, Floats, Floats],
+) -> None:
+    """Do what `map_dense.reduce_hinges` does."""
+    with_columns, with_hinges, with_values = hinges
+    projections, gram, products = reduced
+    for j in which:
+        projections[j] = lower_times(inverse, with_columns[j])
+        products[j] = with_values[j] - dot(projections[j], projected)
+    for j in which:
+        for other in range(len(gram)):
+            gram[j, other] = with_hinges[j, other] - dot(projections[j], projections[other])
+            gram[other, j] = gram[j, other]
+
+
+def solve_active(gram: Floats, active: Ints, right: Floats) -> Floats:
+    """Solve for the active hinges; an empty answer where their Gram matrix is singular."""
+    size = len(active)
+    chosen = np.empty((size, size))
+    for i in range(size):
+        for j in range(size):
+            chosen[i, j] = gram[active[i], active[j]]
+    inverse = inverse_factor(chosen)
+    if len(inverse) == 0:
+        return np.empty(0)
+    return transposed_times(inverse, lower_times(inverse, right))
