@@ -156,7 +156,7 @@ def test_a_job_without_any_customer_fails(tmp_path: Path) -> None:
         ({"run_id": "latest"}, "hyperparameter run_id must look like r20260131020000-0a1b2c, not 'latest'"),
         ({"horizon": "0"}, "hyperparameter horizon must be a whole number from 1 to 8784, not '0'"),
         ({"origins": "1.5"}, "hyperparameter origins must be a whole number from 1 to 100, not '1.5'"),
-        ({"engine": "magic"}, "hyperparameter engine must be one of prophet, not 'magic'"),
+        ({"engine": "magic"}, "hyperparameter engine must be one of map, prophet, not 'magic'"),
         (
             {"customer_timeout_seconds": "nan"},
             "hyperparameter customer_timeout_seconds must be from 0.001 to 86400 seconds, not 'nan'",

@@ -13,7 +13,7 @@ from fleetcast_engine.series import Series
 Engine = Literal["map", "prophet"]
 MAP: Final = "map"
 STOCK: Final = "prophet"
-ENGINES: Final = (MAP, STOCK)
+ENGINES: Final[tuple[Engine, ...]] = (MAP, STOCK)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def fit(
     return Fit(fit_prophet(series, options=options), STOCK, declined)
 
 
-def warm_up(engine: Engine = STOCK) -> None:
+def warm_up(engine: Engine = MAP) -> None:
     """Load or compile ahead of the first fit what takes long, once per process."""
     if engine == MAP:
         maximum()

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from fleetcast.domain.names import RUN_ID
 from fleetcast.errors import SettingError
+from fleetcast_engine.fitting import ENGINES, Engine
 
-ENGINES = ("prophet",)
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 
 
@@ -21,7 +21,7 @@ class TrainingSettings:
     Attributes:
         horizon: rows that each backtest forecasts.
         origins: how many backtests each customer's models are compared by.
-        engine: who fits.
+        engine: who fits: "map", the direct solver, or "prophet".
         customer_timeout_seconds: after this a customer's worker is killed and the customer is a failed row.
         minimum_rows: customers with fewer usable rows get no model.
         workers: processes; 0 means one for each core.
@@ -30,7 +30,7 @@ class TrainingSettings:
     run_id: str
     horizon: int = 28
     origins: int = 1
-    engine: str = "prophet"
+    engine: Engine = "map"
     customer_timeout_seconds: float = 120.0
     minimum_rows: int = 14
     workers: int = 0
@@ -47,7 +47,7 @@ class TrainingSettings:
             run_id=given.run_id(),
             horizon=given.whole("horizon", cls.horizon, 1, 8784),
             origins=given.whole("origins", cls.origins, 1, 100),
-            engine=given.choice("engine", cls.engine, ENGINES),
+            engine=given.engine(cls.engine),
             customer_timeout_seconds=given.seconds(
                 "customer_timeout_seconds", cls.customer_timeout_seconds, 0.001, 86_400
             ),
@@ -71,11 +71,12 @@ class _Hyperparameters:
             raise SettingError(f"hyperparameter run_id must look like r20260131020000-0a1b2c, not {value!r}")
         return value
 
-    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
-        value = str(self._values.get(name, default))
-        if value not in allowed:
-            raise SettingError(f"hyperparameter {name} must be one of {', '.join(allowed)}, not {value!r}")
-        return value
+    def engine(self, default: Engine) -> Engine:
+        value = str(self._values.get("engine", default))
+        for engine in ENGINES:
+            if value == engine:
+                return engine
+        raise SettingError(f"hyperparameter engine must be one of {', '.join(ENGINES)}, not {value!r}")
 
     def whole(self, name: str, default: int, least: int, most: int) -> int:
         text = str(self._values.get(name, default))

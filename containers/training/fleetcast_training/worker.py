@@ -45,7 +45,7 @@ def run_worker(connection: Connection, settings: TrainingSettings, scratch: Path
     # Fitting writes temporary files; when this process is killed the parent removes the folder.
     tempfile.tempdir = os.environ["TMPDIR"] = str(scratch)
     try:
-        warm_up()
+        warm_up(settings.engine)
     except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
         connection.send(Broken(f"{type(error).__name__}: {error}"))
         return
@@ -71,7 +71,7 @@ def _train(customer: CustomerRows, settings: TrainingSettings) -> Result:
         series = Series.from_arrays(customer.customer_id, customer.timestamps, customer.values)
         failed = replace(failed, rows=len(series))
         _check_length(series, settings.minimum_rows)
-        model = train(series, TrainSettings(settings.run_id, settings.horizon, settings.origins))
+        model = train(series, _train_settings(settings))
         return Result(LedgerRow.of_model(model, len(series)), pack(model))
     except NoValidRows as error:
         return Result(replace(failed, status=NO_VALID_ROWS, reason=str(error), rows=0))
@@ -81,6 +81,10 @@ def _train(customer: CustomerRows, settings: TrainingSettings) -> Result:
         return Result(replace(failed, reason=str(error)))
     except Exception as error:  # noqa: BLE001 - one customer's surprise must not cost the others
         return Result(replace(failed, reason=f"unexpected {type(error).__name__}: {error}"))
+
+
+def _train_settings(settings: TrainingSettings) -> TrainSettings:
+    return TrainSettings(settings.run_id, settings.horizon, settings.origins, engine=settings.engine)
 
 
 def _check_length(series: Series, minimum: int) -> None:

@@ -104,7 +104,13 @@ PARAMETERS = (
     Parameter("data/max_runtime_seconds", 7_200, "s", "Longest processing job", low=1, high=777_600),
     Parameter("training/horizon", 28, "steps", "How far ahead the backtest looks", low=1, high=366),
     Parameter("training/origins", 1, "origins", "Backtest origins per customer", low=1, high=52),
-    Parameter("training/engine", "prophet", "", "Who fits the models", pattern="prophet"),
+    Parameter(
+        "training/engine",
+        "map",
+        "",
+        "Who fits: `map`, the exact maximum of Prophet's posterior, or `prophet`, its own optimiser",
+        pattern="map|prophet",
+    ),
     Parameter(
         "training/minimum_rows", 14, "rows", "A customer with fewer is `too_short`", low=2, high=100_000
     ),
