@@ -43,3 +43,7 @@ class BadParameters(ArtifactError):
 
 class ForecastError(EngineError):
     """The model was asked for something that it cannot forecast."""
+
+
+class NotExportable(EngineError):
+    """The model cannot be expressed in the format that was asked for."""

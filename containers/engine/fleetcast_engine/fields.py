@@ -59,6 +59,22 @@ class Fields:
             self._refuse(name, f"a list of at most {most} finite numbers")
         return np.array(values, np.float64)
 
+    def matrix(self, name: str, most: int) -> Floats:
+        """Return rows of finite numbers, all of one length."""
+        rows = self._document.get(name)
+        if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
+            self._refuse(name, "a list of rows")
+        if len({len(row) for row in rows}) != 1 or len(rows) * len(rows[0]) > most:
+            self._refuse(name, f"a table of at most {most} numbers")
+        if not all(_is_number(value) for row in rows for value in row):
+            self._refuse(name, "a table of finite numbers")
+        return np.array(rows, np.float64)
+
+    def nothing(self, name: str) -> None:
+        """Refuse a field that is there and means something."""
+        if self._document.get(name) is not None:
+            self._refuse(name, "absent or null")
+
     def time(self, name: str) -> int:
         try:
             seconds = int(datetime.strptime(self.text(name), "%Y-%m-%dT%H:%M:%S%z").timestamp())

@@ -49,19 +49,22 @@ def fit_map(
     values = series.values
     if values.min() == values.max():
         return _constant(series, options, design)
+    linear = options.growth == "linear"
     status, _, scale, variance, free, delta, rows = (solver or maximum())(
         series.timestamps,
         values,
         design.periods,
         design.orders,
         design.precisions,
-        1.0 if options.growth == "linear" else 0.0,
-        options.n_changepoints,
+        float(linear),
+        options.n_changepoints if linear else 0,
         options.changepoint_range,
         options.changepoint_prior_scale,
     )
     if status != SOLVED:
         raise Declined(_REASONS[status])
+    if not linear:
+        rows, delta = _unused_changepoints(len(series), options)
     return _model(series, design, scale, variance**0.5, free, delta, rows)
 
 
@@ -98,6 +101,10 @@ def _constant(series: Series, options: ProphetOptions, design: Design) -> Prophe
     scale = float(abs(series.values[0])) or 1.0
     free = np.zeros(len(design.precisions))
     free[1] = series.values[0] / scale
-    bends = options.n_changepoints if options.growth == "linear" else 0
-    rows = changepoint_rows(len(series), bends, options.changepoint_range)
-    return _model(series, design, scale, _CONSTANT_SIGMA, free, np.zeros(len(rows)), rows)
+    rows, delta = _unused_changepoints(len(series), options)
+    return _model(series, design, scale, _CONSTANT_SIGMA, free, delta, rows)
+
+
+def _unused_changepoints(count: int, options: ProphetOptions) -> tuple[Ints, Floats]:
+    rows = changepoint_rows(count, options.n_changepoints, options.changepoint_range)
+    return rows, np.zeros(len(rows))

@@ -61,13 +61,11 @@ def maximum(
         periods: of the seasonalities, in days.
         orders: of the seasonalities.
         precisions: one over the prior variance of k, m and each beta.
-        linear: 1 for a linear trend, 0 for a flat one.
+        linear: 1 for a linear trend, 0 for one that stays at m and needs no changepoints.
         changepoints: how many, where there are rows enough.
         changepoint_range: the share of the rows that they lie in.
         tau: the scale of the changepoints' Laplace prior.
     """
-    if linear == 0:
-        changepoints = 0
     scale, slope, height, rows, _, normal, hinges = statistics(
         timestamps, values, periods, orders, linear, changepoints, changepoint_range
     )

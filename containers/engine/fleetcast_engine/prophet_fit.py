@@ -72,6 +72,8 @@ def _silence() -> None:
 def parameters_of(prophet: Any, rows: int) -> ProphetModel:
     """Return what a fitted `prophet.Prophet` needs for forecasting."""
     start, params = prophet.start, prophet.params
+    # A flat trend takes no notice of its slope, which the optimiser leaves somewhere.
+    flat = prophet.growth == "flat"
     # Where there is no room for changepoints Prophet keeps one at the start that changes nothing.
     changepoints = list(prophet.changepoints) or [start]
     return ProphetModel(
@@ -79,10 +81,10 @@ def parameters_of(prophet: Any, rows: int) -> ProphetModel:
         span=int(prophet.t_scale.total_seconds()),
         rows=rows,
         scale=float(prophet.y_scale),
-        k=params["k"].item(),
+        k=0.0 if flat else params["k"].item(),
         m=params["m"].item(),
         changepoints=np.array([int(moment.timestamp()) for moment in changepoints], np.int64),
-        delta=np.asarray(params["delta"], np.float64).reshape(-1),
+        delta=np.zeros(len(changepoints)) if flat else np.asarray(params["delta"], np.float64).reshape(-1),
         seasonalities=tuple(_seasonality(name, props) for name, props in prophet.seasonalities.items()),
         beta=_beta(prophet),
         sigma=params["sigma_obs"].item(),
