@@ -83,12 +83,12 @@ def _folder() -> Path | None:
     sources = (Path(str(module.__file__)) for module in (map_dense, map_loops, map_solver))
     fingerprint = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     # Never a folder that others may write to: what lies there is run.
-    for parent in (Path(__file__).parent / "__pycache__", Path.home() / ".cache" / "fleetcast"):
-        folder = parent / f"map-{fingerprint}"
+    for parent in (Path(__file__).parent / "__pycache__", Path("~/.cache/fleetcast")):
         try:
+            folder = parent.expanduser() / f"map-{fingerprint}"
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "writable").touch()
-        except OSError:
+        except (OSError, RuntimeError):  # the latter: there is no home
             continue
         return folder
     return None
