@@ -13,6 +13,9 @@ from fleetcast_engine import map_dense, map_loops, map_solver
 # What the solver asks of linear algebra: interpreted it comes from map_dense, compiled from map_loops.
 _LOOPS = (
     "statistics",
+    "tilted_statistics",
+    "multiplied_square",
+    "parts",
     "inverse_factor",
     "lower_times",
     "transposed_times",
@@ -47,7 +50,7 @@ def _compiled() -> Callable[..., Any]:
     floats = numba.types.Array(numba.float64, 1, "C", readonly=True)
     integers = numba.types.Array(numba.int64, 1, "C", readonly=True)
     number, whole = numba.float64, numba.int64
-    arguments = (integers, floats, floats, integers, floats, number, whole, number, number)
+    arguments = (integers, floats, floats, integers, floats, number, whole, number, number, numba.boolean)
     with _kept_in(_folder(), numba.config) as kept:
         solver: Callable[..., Any] = numba.njit([arguments], cache=kept, nogil=True, **_OPTIONS)(
             map_solver.maximum

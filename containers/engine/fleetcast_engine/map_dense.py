@@ -4,6 +4,9 @@ import numpy as np
 
 from fleetcast_engine.timeline import Floats, Ints
 
+# Rows at a time, so that a million of them need no more memory than these.
+_BLOCK = 16_384
+
 Statistics = tuple[
     float, float, float, Ints, Floats, tuple[Floats, Floats, float], tuple[Floats, Floats, Floats]
 ]
@@ -29,23 +32,93 @@ def statistics(
         square; the products of the hinges with the columns, with each other, and with the values.
     """
     scale = float(np.abs(values).max()) or 1.0
-    time = (timestamps - timestamps[0]) / (timestamps[-1] - timestamps[0]) * linear
-    scaled = values / scale
-    slope, height = line_through(time, scaled)
-    columns = _columns(timestamps, time, periods, orders)
-    rest = scaled - (slope * time + height)
+    span = timestamps[-1] - timestamps[0]
+    slope, height = line_through((timestamps - timestamps[0]) / span * linear, values / scale)
     rows = changepoint_rows(len(values), changepoints, changepoint_range)
-    at = time[rows]
-    gram = columns @ columns.T
-    return (
-        scale,
-        slope,
-        height,
-        rows,
-        at,
-        (gram, columns @ rest, float(rest @ rest)),
-        _hinges(time, columns, rest, rows),
+    at = (timestamps[rows] - timestamps[0]) / span * linear
+    free = 2 + 2 * int(orders.sum())
+    gram = np.zeros((free + len(rows) + 1,) * 2)
+    for start in range(0, len(values), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        time = (timestamps[block] - timestamps[0]) / span * linear
+        columns = _columns(timestamps[block], time, periods, orders)
+        rest = values[block] / scale - (slope * time + height)
+        everything = np.concatenate([columns, _hinges(time, at), rest[None]])
+        gram += everything @ everything.T
+    normal, hinges = parts(gram, free)
+    return scale, slope, height, rows, at, normal, hinges
+
+
+def tilted_statistics(
+    timestamps: Ints,
+    values: Floats,
+    periods: Floats,
+    orders: Ints,
+    at: Floats,
+    scaling: Floats,
+    free: Floats,
+    delta: Floats,
+) -> tuple[tuple[Floats, Floats, float], tuple[Floats, Floats, Floats]]:
+    """Return the statistics of the model trend * (1 + seasons), made linear around its parameters.
+
+    With trend g and factor f = 1 + X beta, the columns of the trend are multiplied by f, the harmonics by g, and
+    the values become y + g (f - 1), less f times the line.
+
+    Args:
+        timestamps: of the rows.
+        values: of the rows.
+        periods: of the seasonalities, in days.
+        orders: of the seasonalities.
+        at: the times of the changepoints.
+        scaling: the scale of the values; slope and height of the line.
+        free: k, m and beta.
+        delta: the changes of slope.
+    """
+    scale, slope, height = scaling
+    gram = np.zeros((len(free) + len(delta) + 1,) * 2)
+    for start in range(0, len(values), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        time = (timestamps[block] - timestamps[0]) / (timestamps[-1] - timestamps[0])
+        columns, hinges = _columns(timestamps[block], time, periods, orders), _hinges(time, at)
+        trend, factor = free[:2] @ columns[:2] + delta @ hinges, 1 + free[2:] @ columns[2:]
+        rest = values[block] / scale + trend * (factor - 1) - factor * (slope * time + height)
+        everything = np.concatenate([columns[:2] * factor, columns[2:] * trend, hinges * factor, rest[None]])
+        gram += everything @ everything.T
+    return parts(gram, len(free))
+
+
+def multiplied_square(
+    timestamps: Ints,
+    values: Floats,
+    periods: Floats,
+    orders: Ints,
+    at: Floats,
+    scaling: Floats,
+    free: Floats,
+    delta: Floats,
+) -> float:
+    """Return the sum of squares of what the model trend * (1 + seasons) misses; arguments as above."""
+    total = 0.0
+    for start in range(0, len(values), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        time = (timestamps[block] - timestamps[0]) / (timestamps[-1] - timestamps[0])
+        columns = _columns(timestamps[block], time, periods, orders)
+        trend = free[:2] @ columns[:2] + delta @ _hinges(time, at)
+        missed = values[block] / scaling[0] - trend * (1 + free[2:] @ columns[2:])
+        total += float(missed @ missed)
+    return total
+
+
+def parts(gram: Floats, free: int) -> tuple[tuple[Floats, Floats, float], tuple[Floats, Floats, Floats]]:
+    """Cut the Gram matrix of [free columns, hinges, values] into what the solver works with."""
+    last = len(gram) - 1
+    normal = (gram[:free, :free].copy(), gram[:free, last].copy(), float(gram[last, last]))
+    hinges = (
+        gram[free:last, :free].copy(),
+        gram[free:last, free:last].copy(),
+        gram[free:last, last].copy(),
     )
+    return normal, hinges
 
 
 def line_through(time: Floats, scaled: Floats) -> tuple[float, float]:
@@ -77,9 +150,9 @@ def _columns(timestamps: Ints, time: Floats, periods: Floats, orders: Ints) -> F
     return columns
 
 
-def _hinges(time: Floats, columns: Floats, rest: Floats, rows: Ints) -> tuple[Floats, Floats, Floats]:
-    hinges = np.maximum(time - time[rows][:, None], 0.0)
-    return hinges @ columns.T, hinges @ hinges.T, hinges @ rest
+def _hinges(time: Floats, at: Floats) -> Floats:
+    hinges: Floats = np.maximum(time - at[:, None], 0.0)
+    return hinges
 
 
 def inverse_factor(matrix: Floats) -> Floats:

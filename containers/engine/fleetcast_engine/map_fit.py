@@ -44,12 +44,13 @@ def fit_map(
     if len(series) < _MINIMUM_ROWS:
         raise Declined(f"{len(series)} rows are fewer than {_MINIMUM_ROWS}")
     design = design_for(series.timestamps, options)
-    if options.seasonality_mode == "multiplicative" and design.seasonalities:
-        raise Declined("its seasonality is multiplicative")
+    linear = options.growth == "linear"
+    multiplicative = options.seasonality_mode == "multiplicative" and len(design.seasonalities) > 0
+    if multiplicative and not linear:
+        raise Declined("its seasonality multiplies a flat trend")
     values = series.values
     if values.min() == values.max():
         return _constant(series, options, design)
-    linear = options.growth == "linear"
     status, _, scale, variance, free, delta, rows = (solver or maximum())(
         series.timestamps,
         values,
@@ -60,6 +61,7 @@ def fit_map(
         options.n_changepoints if linear else 0,
         options.changepoint_range,
         options.changepoint_prior_scale,
+        multiplicative,
     )
     if status != SOLVED:
         raise Declined(_REASONS[status])

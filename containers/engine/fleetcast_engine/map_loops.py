@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fleetcast_engine.map_dense import Statistics
+from fleetcast_engine.map_dense import Statistics, parts
 from fleetcast_engine.timeline import Floats, Ints
 
 # Rows whose columns are in the cache together.
@@ -206,6 +206,117 @@ def _hinges(sums: Floats, at: Floats, rows: Ints, count: int) -> tuple[Floats, F
             squares[j, earlier] = squares[j, j] + (at[j] - at[earlier]) * products[j, 1]
             squares[earlier, j] = squares[j, earlier]
     return products[:, : width - 1].copy(), squares, products[:, width - 1].copy()
+
+
+def tilted_statistics(
+    timestamps: Ints,
+    values: Floats,
+    periods: Floats,
+    orders: Ints,
+    at: Floats,
+    scaling: Floats,
+    free: Floats,
+    delta: Floats,
+) -> tuple[tuple[Floats, Floats, float], tuple[Floats, Floats, Floats]]:
+    """Return what `map_dense.tilted_statistics` does."""
+    count, width = len(values), len(free)
+    gram = np.zeros((width + len(delta) + 1, width + len(delta) + 1))
+    everything = np.empty((width + len(delta) + 1, min(_BLOCK, count)))
+    rest = everything[width + len(delta)]
+    trend, factor = np.empty(_BLOCK), np.empty(_BLOCK)
+    for start in range(0, count, _BLOCK):
+        size = min(_BLOCK, count - start)
+        _fill_hinged(everything, timestamps, values, start, size, scaling[0], periods, orders, at)
+        _trend_and_factor(everything, size, free, delta, trend, factor)
+        for i in range(size):
+            line = scaling[1] * everything[0, i] + scaling[2]
+            rest[i] += trend[i] * (factor[i] - 1) - factor[i] * line
+        for f in range(width + len(delta)):
+            column, weight = everything[f], trend if 2 <= f < width else factor
+            for i in range(size):
+                column[i] *= weight[i]
+        _add_products(gram, everything, size)
+    for i in range(len(gram)):
+        for j in range(i):
+            gram[j, i] = gram[i, j]
+    return parts(gram, width)
+
+
+def multiplied_square(
+    timestamps: Ints,
+    values: Floats,
+    periods: Floats,
+    orders: Ints,
+    at: Floats,
+    scaling: Floats,
+    free: Floats,
+    delta: Floats,
+) -> float:
+    """Return what `map_dense.multiplied_square` does."""
+    count, last = len(values), len(free) + len(delta)
+    everything = np.empty((last + 1, min(_BLOCK, count)))
+    trend, factor = np.empty(_BLOCK), np.empty(_BLOCK)
+    total = 0.0
+    for start in range(0, count, _BLOCK):
+        size = min(_BLOCK, count - start)
+        _fill_hinged(everything, timestamps, values, start, size, scaling[0], periods, orders, at)
+        _trend_and_factor(everything, size, free, delta, trend, factor)
+        for i in range(size):
+            missed = everything[last, i] - trend[i] * factor[i]
+            total += missed * missed
+    return total
+
+
+def _fill_hinged(
+    everything: Floats,
+    timestamps: Ints,
+    values: Floats,
+    start: int,
+    size: int,
+    scale: float,
+    periods: Floats,
+    orders: Ints,
+    at: Floats,
+) -> None:
+    """Write the columns [time, 1, harmonics, hinges, values] of some rows."""
+    last = len(everything) - 1
+    free, span = last - len(at), float(timestamps[-1] - timestamps[0])
+    _fill(
+        everything[: free + 1],
+        timestamps,
+        values,
+        start,
+        start + size,
+        span,
+        scale,
+        0.0,
+        0.0,
+        periods,
+        orders,
+    )
+    everything[last, :size] = everything[free, :size]
+    time = everything[0]
+    for j in range(len(at)):
+        hinge, bend = everything[free + j], at[j]
+        for i in range(size):
+            hinge[i] = max(time[i] - bend, 0.0)
+
+
+def _trend_and_factor(
+    everything: Floats, size: int, free: Floats, delta: Floats, trend: Floats, factor: Floats
+) -> None:
+    for i in range(size):
+        trend[i] = free[0] * everything[0, i] + free[1]
+        factor[i] = 1.0
+    for f in range(2, len(free)):
+        column, weight = everything[f], free[f]
+        for i in range(size):
+            factor[i] += weight * column[i]
+    for j in range(len(delta)):
+        hinge, weight = everything[len(free) + j], delta[j]
+        if weight != 0:
+            for i in range(size):
+                trend[i] += weight * hinge[i]
 
 
 def inverse_factor(matrix: Floats) -> Floats:

@@ -8,7 +8,8 @@ Prophet's Stan program (`prophet.stan`) maximises, up to a constant,
 
 For a given s^2, k, m and beta are eliminated by a Cholesky factor, and a lasso in delta remains, which the
 feature-sign search solves exactly (Lee, Battle, Raina, Ng: Efficient sparse coding algorithms, 2006). For given
-residuals, s^2 is the root of 4 s^4 + N s^2 = RSS. The two steps alternate.
+residuals, s^2 is the root of 4 s^4 + N s^2 = RSS. The two steps alternate. Seasons that multiply the trend are made
+linear around the last solution (Gauss-Newton), and solved in the same way.
 
 This source is run as it is, on `map_dense`, or compiled, on `map_loops`.
 """
@@ -19,9 +20,11 @@ from fleetcast_engine.map_dense import (
     dot,
     inverse_factor,
     lower_times,
+    multiplied_square,
     reduce_hinges,
     solve_active,
     statistics,
+    tilted_statistics,
     times,
     transposed_times,
 )
@@ -38,6 +41,9 @@ _PERFECT_SHARE = 1e-10
 _PERFECT_SQUARE = 1e-20
 # No secant step is longer than this many plain ones: the variance must not jump into another maximum.
 _LONGEST_STEP = 4.0
+# The Gauss-Newton steps end where they gain fewer nats than this.
+_ENERGY_TOLERANCE = 1e-9
+_SHORTEST_STEP = 1e-9
 
 Solution = tuple[int, int, float, float, Floats, Floats, Ints]
 
@@ -52,6 +58,7 @@ def maximum(
     changepoints: int,
     changepoint_range: float,
     tau: float,
+    multiplicative: bool,
 ) -> Solution:
     """Return the maximum: how it ended, rounds, scale, s^2, [k, m, beta], delta and the changepoints' rows.
 
@@ -65,17 +72,89 @@ def maximum(
         changepoints: how many, where there are rows enough.
         changepoint_range: the share of the rows that they lie in.
         tau: the scale of the changepoints' Laplace prior.
+        multiplicative: whether the seasonalities multiply the trend.
     """
-    scale, slope, height, rows, _, normal, hinges = statistics(
+    scale, slope, height, rows, at, normal, hinges = statistics(
         timestamps, values, periods, orders, linear, changepoints, changepoint_range
     )
     line = np.zeros(len(precisions))
     line[0], line[1] = slope, height
     delta = np.zeros(len(rows))
+    if multiplicative:
+        scaling = np.array([scale, slope, height])
+        status, rounds, variance, free = _gauss_newton(
+            timestamps, values, periods, orders, at, scaling, precisions, line, tau, delta
+        )
+        return status, rounds, scale, variance, free, delta, rows
+    pull, first = precisions * line, best_variance(len(values), normal[2])
     status, rounds, variance, free = _alternate(
-        len(values), normal, hinges, precisions, precisions * line, tau, delta
+        len(values), normal, hinges, precisions, pull, tau, delta, first
     )
     return status, rounds, scale, variance, free + line, delta, rows
+
+
+def _gauss_newton(
+    timestamps: Ints,
+    values: Floats,
+    periods: Floats,
+    orders: Ints,
+    at: Floats,
+    scaling: Floats,
+    precisions: Floats,
+    line: Floats,
+    tau: float,
+    delta: Floats,
+) -> tuple[int, int, float, Floats]:
+    """Solve the model made linear around the last solution, until that changes nothing; fills `delta`.
+
+    A step that does not raise the posterior itself is halved until it does.
+    """
+    count, free = len(values), line.copy()
+    square = multiplied_square(timestamps, values, periods, orders, at, scaling, free, delta)
+    if square <= _PERFECT_SQUARE * count:
+        return PERFECT, 0, 0.0, free
+    variance = best_variance(count, square)
+    lowest = _energy(count, square, variance, free, delta, precisions, tau)
+    for done in range(1, _ROUNDS + 1):
+        normal, hinges = tilted_statistics(timestamps, values, periods, orders, at, scaling, free, delta)
+        goal_delta = delta.copy()
+        status, _, _, goal = _alternate(
+            count, normal, hinges, precisions, precisions * line, tau, goal_delta, variance
+        )
+        if status != SOLVED:
+            return status, done, variance, free
+        step, step_delta, share = goal + line - free, goal_delta - delta, 1.0
+        while share > _SHORTEST_STEP:
+            trial, trial_delta = free + share * step, delta + share * step_delta
+            square = multiplied_square(timestamps, values, periods, orders, at, scaling, trial, trial_delta)
+            trial_variance = best_variance(count, max(square, _PERFECT_SQUARE * count))
+            energy = _energy(count, square, trial_variance, trial, trial_delta, precisions, tau)
+            if energy < lowest:
+                break
+            share *= 0.5
+        if share <= _SHORTEST_STEP:
+            return SOLVED, done, variance, free
+        gained, lowest, variance, free = lowest - energy, energy, trial_variance, trial
+        delta[:] = trial_delta
+        if square <= _PERFECT_SHARE * normal[2]:
+            return PERFECT, done, variance, free
+        if gained < _ENERGY_TOLERANCE * (1 + 1e-3 * abs(lowest)):
+            return SOLVED, done, variance, free
+    return ENDLESS, _ROUNDS, variance, free
+
+
+def _energy(
+    count: int,
+    square: float,
+    variance: float,
+    free: Floats,
+    delta: Floats,
+    precisions: Floats,
+    tau: float,
+) -> float:
+    """Return the posterior's negative logarithm, as in the formula above."""
+    likelihood = 0.5 * count * np.log(variance) + 0.5 * square / variance + 2 * variance
+    return float(likelihood + 0.5 * dot(free, precisions * free) + np.abs(delta).sum() / tau)
 
 
 def _alternate(
@@ -86,14 +165,15 @@ def _alternate(
     pull: Floats,
     tau: float,
     delta: Floats,
+    first: float,
 ) -> tuple[int, int, float, Floats]:
-    """Alternate between the coefficients and s^2, from above as Prophet does; fills `delta`."""
+    """Alternate between the coefficients and s^2, which starts at `first`; moves `delta` from where it is."""
     free = np.zeros(len(precisions))
     total = normal[2]
     if total <= _PERFECT_SQUARE * count:
         return PERFECT, 0, 0.0, free
-    signs = np.zeros(len(delta))
-    logarithm = np.log(best_variance(count, total))
+    signs = np.sign(delta)
+    logarithm = np.log(first)
     last, last_step = logarithm, 0.0
     for done in range(1, _ROUNDS + 1):
         variance = np.exp(logarithm)
