@@ -24,11 +24,12 @@ from fleetcast_engine import (
 )
 from fleetcast_engine.errors import FitFailed
 from fleetcast_engine.fitting import MAP, STOCK
-from fleetcast_engine.map_compiled import maximum
+from fleetcast_engine.map_compiled import LOOPS, maximum
 from fleetcast_engine.map_fit import fit_map
 from fleetcast_engine.timeline import find_timeline
 
 DEFAULT = ProphetOptions()
+MULTIPLICATIVE = ProphetOptions(seasonality_mode="multiplicative")
 # What Prophet may be ahead by before it counts: neither side has more digits.
 ALLOWANCE = 1e-6
 
@@ -72,6 +73,10 @@ SHAPES: list[tuple[str, Series, ProphetOptions]] = [
     ("damped seasons", regular(200), ProphetOptions(seasonality_prior_scale=0.02)),
     ("a flat trend", regular(200), ProphetOptions(growth="flat")),
     ("a chosen yearly order", regular(400), ProphetOptions(yearly_seasonality=4, weekly_seasonality=False)),
+    ("multiplicative days", regular(200), MULTIPLICATIVE),
+    ("multiplicative irregular rows", irregular(400, 740), MULTIPLICATIVE),
+    ("multiplicative hours", regular(720, HOUR), MULTIPLICATIVE),
+    ("multiplicative, fewer rows than changepoints", regular(20), MULTIPLICATIVE),
     ("every season", regular(400, HOUR), ProphetOptions(yearly_seasonality=True, daily_seasonality=True)),
 ]
 IDS = [shape[0] for shape in SHAPES]
@@ -169,9 +174,16 @@ def test_a_constant_gets_the_parameters_that_prophet_gives_it(values: list[float
         (of_values([1.0, 2.0]), DEFAULT, "2 rows are fewer than 3"),
         (of_values(np.arange(50.0)), DEFAULT, "fits it perfectly"),
         (of_values([4.0, 3.0, 2.0]), DEFAULT, "fits it perfectly"),
-        (regular(100), ProphetOptions(seasonality_mode="multiplicative"), "seasonality is multiplicative"),
+        (regular(100), replace(MULTIPLICATIVE, growth="flat"), "seasonality multiplies a flat trend"),
+        (of_values(np.random.default_rng(3).normal(0, 1, 100)), MULTIPLICATIVE, "upside down"),
     ],
-    ids=["two rows", "a line", "three rows on a line", "multiplicative"],
+    ids=[
+        "two rows",
+        "a line",
+        "three rows on a line",
+        "multiplicative and flat",
+        "noise around zero, multiplied",
+    ],
 )
 def test_what_the_solver_declines_stock_prophet_fits(
     series: Series, options: ProphetOptions, reason: str
@@ -193,7 +205,7 @@ def test_one_row_cannot_be_fitted_by_anyone() -> None:
 def test_multiplicative_without_any_season_is_additive() -> None:
     series = regular(9)
 
-    ours = fit(series, ProphetOptions(seasonality_mode="multiplicative"))
+    ours = fit(series, MULTIPLICATIVE)
 
     assert ours.engine == MAP
     assert ours.model.k == fit_map(series).k
@@ -214,9 +226,7 @@ def test_both_kinds_of_linear_algebra_give_the_same_numbers(
     """Interpreted, the loops are slow; what the compiler makes of them is checked where it is installed."""
     short = series if len(series) < 130 else series.head(130)
     dense = fit_map(short, options, map_solver.maximum)
-    for name in ("statistics", "inverse_factor", "lower_times", "transposed_times", "times", "dot"):
-        monkeypatch.setattr(map_solver, name, getattr(map_loops, name))
-    for name in ("reduce_hinges", "solve_active"):
+    for name in LOOPS:
         monkeypatch.setattr(map_solver, name, getattr(map_loops, name))
 
     loops = fit_map(short, options, map_solver.maximum)

@@ -11,11 +11,10 @@ from typing import Any
 from fleetcast_engine import map_dense, map_loops, map_solver
 
 # What the solver asks of linear algebra: interpreted it comes from map_dense, compiled from map_loops.
-_LOOPS = (
+LOOPS = (
     "statistics",
     "tilted_statistics",
     "multiplied_square",
-    "parts",
     "inverse_factor",
     "lower_times",
     "transposed_times",
@@ -44,7 +43,8 @@ def _compiled() -> Callable[..., Any]:
         for function in list(vars(module).values()):
             if callable(function) and getattr(function, "__module__", "") == module.__name__:
                 register_jitable(**_OPTIONS)(function)
-    for name in _LOOPS:
+    register_jitable(**_OPTIONS)(map_dense.parts)
+    for name in LOOPS:
         overload(getattr(map_dense, name), jit_options=_OPTIONS)(_always(getattr(map_loops, name)))
     # Read-only in the signature means that both kinds are taken, and that nothing is ever compiled twice.
     floats = numba.types.Array(numba.float64, 1, "C", readonly=True)

@@ -67,7 +67,10 @@ def fit_map(
         raise Declined(_REASONS[status])
     if not linear:
         rows, delta = _unused_changepoints(len(series), options)
-    return _model(series, design, scale, variance**0.5, free, delta, rows)
+    model = _model(series, design, scale, variance**0.5, free, delta, rows)
+    if multiplicative and not model.keeps_its_sign(series.timestamps):
+        raise Declined("its multiplicative seasonality turns the trend upside down, in more ways than one")
+    return model
 
 
 def _model(

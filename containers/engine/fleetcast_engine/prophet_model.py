@@ -65,6 +65,11 @@ class ProphetModel:
         deviation: Floats = np.sqrt(trend_variance * (1 + multiplicative) ** 2 + self.sigma**2) * self.scale
         return deviation
 
+    def keeps_its_sign(self, timestamps: Ints) -> bool:
+        """Return whether the trend never changes its sign, and no seasonality turns it upside down."""
+        trend, (_, multiplicative) = self._trend(timestamps), self._seasonal(timestamps)
+        return bool(trend.min() * trend.max() > 0 and multiplicative.min() > -1)
+
     def _mean_step(self, timestamps: Ints) -> float:
         if len(timestamps) > 1:
             return float(timestamps[-1] - timestamps[0]) / (len(timestamps) - 1) / self.span
