@@ -297,3 +297,14 @@ def test_a_direct_fit_imports_neither_prophet_nor_pandas() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert run.stdout == "[]\n"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(20, 200), st.integers(0, 10**6), st.integers(-1000, 1000))
+def test_moving_the_history_by_whole_weeks_moves_the_forecast(rows: int, seed: int, weeks: int) -> None:
+    series = noise(rows, seed)
+    moved = Series.from_arrays("meter-7", series.timestamps + weeks * 7 * DAY, series.values)
+
+    one, other = (fit_map(each).predict(each.timeline.future(10), each.timeline) for each in (series, moved))
+
+    np.testing.assert_allclose(one, other, rtol=1e-6)
