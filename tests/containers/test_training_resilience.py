@@ -1,4 +1,7 @@
-"""What a training job survives: its workers, its customers, its own death, and being told to stop."""
+"""What a training job survives: its workers, its customers, its own death, and being told to stop.
+
+Stock Prophet fits here, because the direct solver is done before anything can happen to it.
+"""
 
 import json
 import os
@@ -40,7 +43,7 @@ def root(tmp_path: Path) -> MlRoot:
 
 def test_a_customer_that_takes_too_long_is_a_row(root: MlRoot) -> None:
     """No fit ends within a millisecond, so this deadline makes every customer hang."""
-    root.prepare(customer_timeout_seconds="0.001")
+    root.prepare(engine="prophet", customer_timeout_seconds="0.001")
     root.add_series("part-00001.parquet", {"slow": metered(400)})
 
     run = root.train()
@@ -53,7 +56,7 @@ def test_a_customer_that_takes_too_long_is_a_row(root: MlRoot) -> None:
 
 
 def test_a_killed_worker_costs_one_customer(root: MlRoot) -> None:
-    root.prepare()
+    root.prepare(engine="prophet")
     root.add_series("part-00001.parquet", {f"c{i}": metered(1500, seed=i) for i in range(12)})
 
     with root.start() as process:
@@ -71,7 +74,7 @@ def test_a_killed_worker_costs_one_customer(root: MlRoot) -> None:
 
 
 def test_a_stopped_worker_is_replaced_at_the_deadline(root: MlRoot) -> None:
-    root.prepare(customer_timeout_seconds=2)
+    root.prepare(engine="prophet", customer_timeout_seconds=2)
     root.add_series("part-00001.parquet", {f"c{i}": metered(1500, seed=i) for i in range(8)})
 
     with root.start() as process:
@@ -88,7 +91,7 @@ def test_a_stopped_worker_is_replaced_at_the_deadline(root: MlRoot) -> None:
 
 
 def test_sigterm_stores_what_is_finished_and_a_restart_does_the_rest(root: MlRoot) -> None:
-    root.prepare()
+    root.prepare(engine="prophet")
     customers = {f"c{i}": metered(400, seed=i) for i in range(40)}
     root.add_series("part-00001.parquet", customers)
 
@@ -117,7 +120,7 @@ def test_sigterm_stores_what_is_finished_and_a_restart_does_the_rest(root: MlRoo
 
 
 def test_workers_do_not_outlive_a_killed_job(root: MlRoot) -> None:
-    root.prepare()
+    root.prepare(engine="prophet")
     root.add_series("part-00001.parquet", {f"c{i}": metered(400, seed=i) for i in range(40)})
 
     with root.start() as process:

@@ -8,21 +8,24 @@ from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
-from fleetcast_engine import map_dense, map_loops, map_solver
+from fleetcast_engine import map_dense, map_loops, map_rows, map_solver
 
-# What the solver asks of linear algebra: interpreted it comes from map_dense, compiled from map_loops.
-LOOPS = (
-    "statistics",
-    "tilted_statistics",
-    "multiplied_square",
-    "inverse_factor",
-    "lower_times",
-    "transposed_times",
-    "times",
-    "dot",
-    "reduce_hinges",
-    "solve_active",
-)
+# What the solver asks for by name: interpreted it comes from map_dense, compiled from these.
+LOOPS: dict[str, Callable[..., Any]] = {
+    loop.__name__: loop
+    for loop in (
+        map_rows.statistics,
+        map_rows.tilted_statistics,
+        map_rows.multiplied_square,
+        map_loops.inverse_factor,
+        map_loops.lower_times,
+        map_loops.transposed_times,
+        map_loops.times,
+        map_loops.dot,
+        map_loops.reduce_hinges,
+        map_loops.solve_active,
+    )
+}
 # Sums may be taken in any order, but NaN, infinity and the sign of zero stay what they are.
 _OPTIONS = {"fastmath": {"reassoc", "contract", "arcp"}, "error_model": "numpy"}
 
@@ -39,13 +42,13 @@ def _compiled() -> Callable[..., Any]:
     import numba  # noqa: PLC0415 - it takes half a second, which only fitting should pay
     from numba.extending import overload, register_jitable  # noqa: PLC0415
 
-    for module in (map_loops, map_solver):
+    for module in (map_loops, map_rows, map_solver):
         for function in list(vars(module).values()):
             if callable(function) and getattr(function, "__module__", "") == module.__name__:
                 register_jitable(**_OPTIONS)(function)
     register_jitable(**_OPTIONS)(map_dense.parts)
-    for name in LOOPS:
-        overload(getattr(map_dense, name), jit_options=_OPTIONS)(_always(getattr(map_loops, name)))
+    for name, loop in LOOPS.items():
+        overload(getattr(map_dense, name), jit_options=_OPTIONS)(_always(loop))
     # Read-only in the signature means that both kinds are taken, and that nothing is ever compiled twice.
     floats = numba.types.Array(numba.float64, 1, "C", readonly=True)
     integers = numba.types.Array(numba.int64, 1, "C", readonly=True)
@@ -83,7 +86,7 @@ def _folder() -> Path | None:
 
     numba itself looks at one source file only, and would run yesterday's code of the others.
     """
-    sources = (Path(str(module.__file__)) for module in (map_dense, map_loops, map_solver))
+    sources = (Path(str(module.__file__)) for module in (map_dense, map_loops, map_rows, map_solver))
     fingerprint = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     # Never a folder that others may write to: what lies there is run.
     for parent in (Path(__file__).parent / "__pycache__", Path("~/.cache/fleetcast")):

@@ -1,4 +1,4 @@
-"""What the solver asks of linear algebra, by numpy; `map_loops` holds the same for the compiler."""
+"""What the solver asks for, by numpy; `map_rows` and `map_loops` hold the same for the compiler."""
 
 import numpy as np
 

@@ -15,6 +15,8 @@ from fleetcast_engine.timeline import Floats, Ints
 # What Prophet sets sigma to where every value is the same, without asking its optimiser.
 _CONSTANT_SIGMA = 1e-9
 _MINIMUM_ROWS = 3
+# With fewer rows for each parameter, a wild season times a tiny trend may be another maximum, and a higher one.
+_ROWS_PER_MULTIPLIED_PARAMETER = 3
 _REASONS = {
     SINGULAR: "its equations cannot be told apart from singular ones",
     ENDLESS: "the search for its changepoints does not end",
@@ -46,8 +48,8 @@ def fit_map(
     design = design_for(series.timestamps, options)
     linear = options.growth == "linear"
     multiplicative = options.seasonality_mode == "multiplicative" and len(design.seasonalities) > 0
-    if multiplicative and not linear:
-        raise Declined("its seasonality multiplies a flat trend")
+    if multiplicative:
+        _check_multiplicative(len(series), options, design)
     values = series.values
     if values.min() == values.max():
         return _constant(series, options, design)
@@ -71,6 +73,14 @@ def fit_map(
     if multiplicative and not model.keeps_its_sign(series.timestamps):
         raise Declined("its multiplicative seasonality turns the trend upside down, in more ways than one")
     return model
+
+
+def _check_multiplicative(rows: int, options: ProphetOptions, design: Design) -> None:
+    if options.growth != "linear":
+        raise Declined("its seasonality multiplies a flat trend")
+    parameters = len(design.precisions) + min(options.n_changepoints, rows)
+    if rows < _ROWS_PER_MULTIPLIED_PARAMETER * parameters:
+        raise Declined(f"{rows} rows are few for {parameters} parameters that multiply each other")
 
 
 def _model(

@@ -11,7 +11,7 @@ feature-sign search solves exactly (Lee, Battle, Raina, Ng: Efficient sparse cod
 residuals, s^2 is the root of 4 s^4 + N s^2 = RSS. The two steps alternate. Seasons that multiply the trend are made
 linear around the last solution (Gauss-Newton), and solved in the same way.
 
-This source is run as it is, on `map_dense`, or compiled, on `map_loops`.
+This source is run as it is, on `map_dense`, or compiled, on `map_rows` and `map_loops`.
 """
 
 import numpy as np
