@@ -142,7 +142,7 @@ def _is_alive(pid: int) -> bool:
 
 def test_workers_that_cannot_start_fail_the_job(root: MlRoot) -> None:
     """Such as a wheel without the library that the optimiser needs."""
-    root.prepare(workers=2)
+    root.prepare(engine="prophet", workers=2)
     root.add_series("part-00001.parquet", {"c": metered(30)})
     broken = root.path / "broken"
     broken.mkdir()
