@@ -1,5 +1,6 @@
 """The solver compiled by numba, where numba is installed; the machine code is kept for the next process."""
 
+import fcntl
 import hashlib
 import importlib.util
 from collections.abc import Callable, Iterator
@@ -71,14 +72,21 @@ def _always(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _kept_in(folder: Path | None, config: Any) -> Iterator[bool]:
-    """Have numba keep machine code in the folder for as long as this lasts, and say whether it does."""
+    """Have numba keep machine code in the folder for as long as this lasts, and say whether it does.
+
+    One process at a time: the others wait, and load what the first has compiled.
+    """
+    if folder is None:
+        yield False
+        return
     before = config.CACHE_DIR
-    if folder is not None:
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         config.CACHE_DIR = str(folder)
-    try:
-        yield folder is not None
-    finally:
-        config.CACHE_DIR = before
+        try:
+            yield True
+        finally:
+            config.CACHE_DIR = before
 
 
 def _folder() -> Path | None:
@@ -93,7 +101,7 @@ def _folder() -> Path | None:
         try:
             folder = parent.expanduser() / f"map-{fingerprint}"
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "writable").touch()
+            (folder / "lock").touch()
         except (OSError, RuntimeError):  # the latter: there is no home
             continue
         return folder

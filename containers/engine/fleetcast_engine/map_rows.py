@@ -294,8 +294,9 @@ def _fill_hinged(
         periods,
         orders,
     )
-    everything[last, :size] = everything[free, :size]
-    time = everything[0]
+    time, scaled, rest = everything[0], everything[free], everything[last]
+    for i in range(size):
+        rest[i] = scaled[i]
     for j in range(len(at)):
         hinge, bend = everything[free + j], at[j]
         for i in range(size):

@@ -135,7 +135,8 @@ def _gauss_newton(
         if share <= _SHORTEST_STEP:
             return SOLVED, done, variance, free
         gained, lowest, variance, free = lowest - energy, energy, trial_variance, trial
-        delta[:] = trial_delta
+        for j in range(len(delta)):  # assigning a slice takes seconds to compile
+            delta[j] = trial_delta[j]
         if square <= _PERFECT_SHARE * normal[2]:
             return PERFECT, done, variance, free
         if gained < _ENERGY_TOLERANCE * (1 + 1e-3 * abs(lowest)):
@@ -250,9 +251,8 @@ def _search(
             return SINGULAR, projected
         free = transposed_times(inverse, projected - transposed_times(reduced[0], delta))
         pulls = hinges[2] - times(hinges[0], free) - times(hinges[1], delta)
-        pulls[signs != 0] = 0.0
-        wake = int(np.argmax(np.abs(pulls)))
-        if abs(pulls[wake]) <= penalty * (1 + 1e-9):
+        wake = int(np.argmax(np.abs(pulls) * (signs == 0)))
+        if signs[wake] != 0 or abs(pulls[wake]) <= penalty * (1 + 1e-9):
             return SOLVED, free
         signs[wake] = np.sign(pulls[wake])
         if not known[wake]:
