@@ -31,6 +31,8 @@ def locked(target: Target) -> set[str]:
 def test_an_image_has_every_library_that_its_programs_import(target: Target) -> None:
     folders = [ROOT / "containers" / package for package in target.packages]
     files = [path for folder in folders for path in folder.rglob("*.py")]
+    # Fitting comes with the engine, but serving never gets that far: it imports nothing of it.
+    files = [path for path in files if target.name != "serving" or path.name != "prophet_fit.py"]
     files += [ROOT / "src" / "fleetcast" / name for name in SHARED]
 
     foreign = {name for path in files for name in imported(path)} - OURS - sys.stdlib_module_names

@@ -195,12 +195,21 @@ def test_without_wait_it_names_the_execution(stage: Stage) -> None:
     assert json.loads(described["input"]) == {"reason": "skip"}
 
 
+# A test run in the background ignores SIGINT, and so would whatever it starts.
+_INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from fleetcast_cli.main import main
+main()
+"""
+
+
 def test_ctrl_c_stops_the_watching_and_not_the_run(stage: Stage) -> None:
     watching = subprocess.Popen(
         [
             sys.executable,
             "-c",
-            "from fleetcast_cli.main import main; main()",
+            _INTERRUPTIBLE,
             "retrain",
             "--wait",
             "--reason",
@@ -211,8 +220,6 @@ def test_ctrl_c_stops_the_watching_and_not_the_run(stage: Stage) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A test run in the background ignores SIGINT, and so would whatever it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     machine, stepfunctions = stage.outputs["StateMachineArn"], stage.cloud.client("stepfunctions")
     deadline = time.monotonic() + 30
