@@ -15,20 +15,19 @@ from fleetcast_cli.data import ingest_files, make_up
 from fleetcast_cli.deploy import deploy_stack
 from fleetcast_cli.errors import CommandFailed, UsageMistake
 from fleetcast_cli.fleet import describe_customer
-from fleetcast_cli.follow import follow
+from fleetcast_cli.follow import follow_run
 from fleetcast_cli.forecast import describe_model, print_plot
-from fleetcast_cli.outcome import REFUSED_RUN, SKIPPED, SUCCEEDED, Outcome, print_outcome
+from fleetcast_cli.outcome import SUCCEEDED, Outcome, print_outcome
 from fleetcast_cli.output import format_seconds, note, print_facts, say
 from fleetcast_cli.project import Environment, Project
 from fleetcast_cli.retrain import start_run
-from fleetcast_cli.runs import read_lock
+from fleetcast_cli.runs import run_at_work
 from fleetcast_cli.session import Cloud
 from fleetcast_cli.upload import find_raw_files
 from fleetcast_local import lifecycle
 
 _CUSTOMERS = "FLEETCAST_DEMO_CUSTOMERS"
 _DEFAULT_CUSTOMERS = 1_000
-_RUNS_WAITED_FOR = 3
 _SECONDS_FOR_EVENTS = 20.0
 _PERIOD = 28
 
@@ -57,8 +56,9 @@ def demo(context: typer.Context) -> None:
         say(f"It answers at {address.endpoint_url}, on this machine only.")
     cloud = Cloud(project, Environment.LOCAL)
     with _step("Deploy the stack with the real SAM CLI"):
-        outputs = deploy_stack(cloud, [])
-        say(f"{len(outputs)} outputs; API: {cloud.api_url}")
+        done = deploy_stack(cloud, [])
+        state = "" if done.changed else "It is unchanged: "
+        say(f"{state}{len(done.outputs)} outputs; API: {cloud.api_url}")
     with _step(f"Make up {customers} customers, some of them broken as real data is"):
         folder, defects = _make_data(project, customers)
     with _step("Ingest the data"):
@@ -101,32 +101,20 @@ def _make_data(project: Project, customers: int) -> tuple[Path, dict[str, str]]:
 
 def _retrain(cloud: Cloud, *, has_new_data: bool) -> Outcome:
     """Follow the run that the new data started by itself; start one by hand where there is none."""
-    patience = _SECONDS_FOR_EVENTS if has_new_data else 0.0
-    for _ in range(_RUNS_WAITED_FOR):
-        outcome = follow(cloud, _find_execution(cloud, patience) or start_run(cloud, "fleetcast demo"))
-        if outcome.status not in (REFUSED_RUN, SKIPPED):
-            break
-        patience = 0.0
-    return outcome
+    found = _find_execution(cloud, _SECONDS_FOR_EVENTS if has_new_data else 0.0)
+    return follow_run(cloud, found or start_run(cloud, "fleetcast demo"))
 
 
 def _find_execution(cloud: Cloud, patience: float) -> str | None:
     deadline = time.monotonic() + patience
     while True:
-        lock = read_lock(cloud)
-        if lock is not None and _is_running(cloud, lock["execution_arn"]):
-            note(
-                f"Run {lock['holder']} is at work: new data starts one by itself, and waits a little for more."
-            )
-            return str(lock["execution_arn"])
+        run = run_at_work(cloud)
+        if run is not None:
+            note(f"Run {run.run_id} is at work: new data starts one by itself, and waits a little for more.")
+            return run.execution
         if time.monotonic() >= deadline:
             return None
         time.sleep(0.5)
-
-
-def _is_running(cloud: Cloud, arn: str) -> bool:
-    described = cloud.client("stepfunctions").describe_execution(executionArn=arn)
-    return bool(described["status"] == "RUNNING")
 
 
 def _ask(cloud: Cloud, defects: dict[str, str]) -> None:

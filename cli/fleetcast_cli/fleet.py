@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from botocore.exceptions import ClientError
 
 from fleetcast.adapters.items import from_item
 from fleetcast_cli.errors import CommandFailed
@@ -11,13 +12,30 @@ from fleetcast_cli.options import EnvOption, JsonOption
 from fleetcast_cli.outcome import print_summary
 from fleetcast_cli.output import format_age, format_seconds, note, print_facts, print_json, print_table, say
 from fleetcast_cli.project import Environment, Project
-from fleetcast_cli.runs import find_run, recent_runs, started_at
+from fleetcast_cli.runs import find_run, recent_runs, run_at_work, started_at
 from fleetcast_cli.session import Cloud
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _RUNS_SHOWN = 5
+_OUTCOME_COLUMNS = {
+    "Run": "run_id",
+    "Status": "status",
+    "Family": "family",
+    "Error": "mae",
+    "Naive's": "naive_mae",
+    "Reason": "reason",
+}
+_DATA_COLUMNS = {
+    "Run": "run_id",
+    "Rows read": "rows_read",
+    "Rows used": "rows",
+    "Duplicates": "duplicates",
+    "Bad timestamps": "bad_timestamps",
+    "Bad values": "bad_values",
+    "Until": "last",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -55,6 +73,8 @@ def fleet(  # noqa: PLR0913  # each is an option of the command
         print_json(report)
     else:
         _print_report(report)
+        if not report["matching"]:
+            say(_describe_no_match(report, status or [], family or []))
 
 
 def _report(rated: "pa.Table", chosen: "pa.Table", run_id: str, limit: int) -> dict[str, Any]:
@@ -74,7 +94,7 @@ def _report(rated: "pa.Table", chosen: "pa.Table", run_id: str, limit: int) -> d
 
 def _print_report(report: dict[str, Any]) -> None:
     say(f"The fleet after run {report['run_id']}", "bold")
-    print_summary(report, [])
+    print_summary(report)
     rows = [
         (
             row["customer_id"],
@@ -91,6 +111,18 @@ def _print_report(report: dict[str, Any]) -> None:
         print_table(("Customer", "Status", "Family", "Rows", "Error", "vs naive", "Reason"), rows)
     if len(rows) < report["matching"]:
         note(f"{len(rows)} of {report['matching']:,} customers shown, worst first; --limit shows more")
+
+
+def _describe_no_match(report: dict[str, Any], statuses: list[str], families: list[str]) -> str:
+    wanted = [
+        f"{kind} {' or '.join(values)}"
+        for kind, values in (("status", statuses), ("family", families))
+        if values
+    ]
+    there = [f"its {kind} are {', '.join(report[kind])}" for kind in ("statuses", "families") if report[kind]]
+    asked = f" of {' and '.join(wanted)}" if wanted else ""
+    known = f": {'; '.join(there)}" if there else ""
+    return f"The fleet has no customer{asked}{known}."
 
 
 def show(
@@ -112,9 +144,8 @@ def show(
     say(facts["explanation"], "bold")
     if facts["model"]:
         print_facts(_model_in_words(facts))
-    columns = ("Run", "Status", "Family", "Rows", "Until", "Error", "Naive's", "Reason")
-    names = ("run_id", "status", "family", "rows", "last", "mae", "naive_mae", "reason")
-    print_table(columns, [[row[name] for name in names] for row in facts["runs"]])
+    for columns in (_OUTCOME_COLUMNS, _DATA_COLUMNS):
+        print_table(list(columns), [[row[name] for name in columns.values()] for row in facts["runs"]])
 
 
 def describe_customer(cloud: Cloud, customer: str) -> dict[str, Any]:
@@ -139,6 +170,15 @@ def describe_customer(cloud: Cloud, customer: str) -> dict[str, Any]:
         "runs": rows,
         "explanation": explain_customer(customer, pointer.get("champion"), rows),
     }
+
+
+def why_no_model(cloud: Cloud, customer: str) -> str | None:
+    """Return what the last runs said of a customer without a model, None where nothing is known or allowed to be."""
+    try:
+        facts = describe_customer(cloud, customer)
+    except (CommandFailed, ClientError):
+        return None
+    return str(facts["explanation"]) if facts["model"] is None and facts["runs"] else None
 
 
 def explain_customer(customer: str, champion: dict[str, Any] | None, rows: list[dict[str, Any]]) -> str:
@@ -197,14 +237,30 @@ def runs(
 
     Example: fleetcast runs --limit 5
     """
-    found = recent_runs(Cloud(Project.find(context.obj), env), limit)
+    cloud = Cloud(Project.find(context.obj), env)
+    found = recent_runs(cloud, limit)
     if as_json:
         print_json(found)
-    elif not found:
-        say("No run yet: fleetcast ingest FILE, then fleetcast retrain --wait.")
-    else:
+        return
+    coming = _describe_coming(cloud, found)
+    if found:
         columns = ("Run", "Status", "Trigger", "Started", "Took", "Trained", "Customers", "Why")
         print_table(columns, map(_run_row, found), right=("Took",))
+    elif not coming:
+        say("No run yet: fleetcast ingest FILE, then fleetcast retrain --wait.")
+    if coming:
+        say(coming)
+
+
+def _describe_coming(cloud: Cloud, found: list[dict[str, Any]]) -> str:
+    """Say which run is not in the table yet, because it still waits for more data."""
+    run = run_at_work(cloud)
+    if run is None or not run.collects or run.run_id in {row["run_id"] for row in found}:
+        return ""
+    return (
+        f"Run {run.run_id} is collecting: it was asked for {format_age(run.since)}, waits a little for more data,"
+        " and is listed once it begins."
+    )
 
 
 def _run_row(run: dict[str, Any]) -> list[Any]:

@@ -17,13 +17,31 @@ from rich.progress import (
 )
 
 from fleetcast_cli.history import Execution, noteworthy
-from fleetcast_cli.outcome import Outcome, judge
-from fleetcast_cli.output import format_seconds, notes
+from fleetcast_cli.outcome import REFUSED_RUN, SKIPPED, Outcome, judge
+from fleetcast_cli.output import format_seconds, note, notes
+from fleetcast_cli.runs import RunAtWork, run_at_work
 from fleetcast_cli.session import Cloud
 from fleetcast_cli.training_rows import TrainingRows
 
 _PAUSE_LOCAL, _PAUSE_AWS = 0.5, 3.0
 _TRAINING = "TrainModels"
+_HANDOVERS = 5
+
+
+def follow_run(cloud: Cloud, arn: str) -> Outcome:
+    """Follow an execution; where another run is at work in its place, follow that one to its end."""
+    outcome = follow(cloud, arn)
+    for _ in range(_HANDOVERS):
+        other = run_at_work(cloud) if outcome.status in (REFUSED_RUN, SKIPPED) else None
+        if other is None:
+            break
+        say_following(other)
+        outcome = follow(cloud, other.execution)
+    return outcome
+
+
+def say_following(run: RunAtWork) -> None:
+    note(f"Run {run.run_id} is at work already; following it.")
 
 
 def follow(cloud: Cloud, arn: str) -> Outcome:

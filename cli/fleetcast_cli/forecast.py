@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fleetcast_cli.api import ask_forecast
+from fleetcast_cli.api import ApiRefusal, ask_forecast
+from fleetcast_cli.fleet import why_no_model
 from fleetcast_cli.options import EnvOption, JsonOption
 from fleetcast_cli.output import note, print_json, print_table, results, say
 from fleetcast_cli.project import Environment, Project
@@ -29,13 +30,23 @@ def forecast(  # noqa: PLR0913  # each is an option of the command
 
     Example: fleetcast forecast 42 --period 14 --plot
     """
-    answer = ask_forecast(Cloud(Project.find(context.obj), env), customer, period, note)
+    cloud = Cloud(Project.find(context.obj), env)
+    try:
+        answer = ask_forecast(cloud, customer, period, note)
+    except ApiRefusal as refusal:
+        raise _with_reason(cloud, customer, refusal) from None
     if as_json:
         print_json(answer)
         return
     print_forecast(answer)
     if plot:
         print_plot(answer)
+
+
+def _with_reason(cloud: Cloud, customer: str, refusal: ApiRefusal) -> ApiRefusal:
+    """Add what the runs said of a customer of whom the API knows no model."""
+    why = why_no_model(cloud, customer) if refusal.status == 404 else None
+    return ApiRefusal(refusal.status, f"{refusal}. {why}") if why else refusal
 
 
 def print_forecast(answer: dict[str, Any]) -> None:

@@ -13,13 +13,16 @@ from fleetcast.domain.runs import ledger_key
 from fleetcast_cli.errors import CommandFailed
 from fleetcast_cli.session import Cloud
 
+# pyarrow 26 aborts one process in ten at its end when its thread pools were used for so short a time.
+_ONE_THREAD: dict[str, Any] = {"use_threads": False, "pre_buffer": False}
+
 
 def read_ledger(cloud: Cloud, run_id: str) -> pa.Table:
     """Return a run's ledger, or raise CommandFailed if the run never came that far."""
     body = _fetch(cloud, run_id)
     if body is None:
         raise CommandFailed(f"run {run_id} has no ledger: it was never judged; see fleetcast runs")
-    return parquet.read_table(io.BytesIO(body))
+    return parquet.read_table(io.BytesIO(body), **_ONE_THREAD)
 
 
 def customer_row(cloud: Cloud, run_id: str, customer: str) -> dict[str, Any] | None:
@@ -27,7 +30,9 @@ def customer_row(cloud: Cloud, run_id: str, customer: str) -> dict[str, Any] | N
     body = _fetch(cloud, run_id)
     if body is None:
         return None
-    rows = parquet.read_table(io.BytesIO(body), filters=[("customer_id", "=", customer)]).to_pylist()
+    rows = parquet.read_table(
+        io.BytesIO(body), filters=[("customer_id", "=", customer)], **_ONE_THREAD
+    ).to_pylist()
     return rows[0] if rows else None
 
 

@@ -47,6 +47,7 @@ class _Commands(TyperGroup):
 def _guard(run: Callable[[], Any]) -> int:
     try:
         code = run()
+        sys.stdout.flush()  # here, where a reader that has left is no error
     except typer.Abort:
         code = INTERRUPTED
     except BrokenPipeError:
@@ -74,8 +75,20 @@ def _report_usage(error: Exception, sentence: str) -> int:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "fleetcast"
     if sentence:  # without any argument the help has been printed, and there is nothing to add
-        note(f"{command}: {sentence.rstrip('.')}. See {command} --help.", "red")
+        hint = _explain_dash(error, command)
+        note(f"{command}: {sentence.rstrip('.')}. {hint}See {command} --help.", "red")
     return int(getattr(error, "exit_code", FAILED))
+
+
+def _explain_dash(error: Exception, command: str) -> str:
+    """Say how to write an id that looks like an option, to whoever may have meant one."""
+    context = getattr(error, "ctx", None)
+    if context is None or not getattr(error, "option_name", "") or getattr(error, "possibilities", None):
+        return ""
+    named = [
+        one.metavar for one in context.command.params if one.param_type_name == "argument" and one.metavar
+    ]
+    return f"What begins with - and is no option comes after --: {command} -- {named[0]}. " if named else ""
 
 
 def _is_foreseen(error: Exception) -> bool:

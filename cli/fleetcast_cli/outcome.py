@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from fleetcast_cli.errors import FAILED, REFUSED
 from fleetcast_cli.history import Execution
+from fleetcast_cli.intake import Intake, print_intake
 from fleetcast_cli.output import clean, format_seconds, notes, print_facts, print_table, say
 from fleetcast_cli.session import Cloud
 
@@ -23,8 +24,8 @@ class Outcome:
         status: SUCCEEDED, SKIPPED (another run covers it), REFUSED (another run is in progress), REJECTED (by the
             gate), or what Step Functions says: FAILED, TIMED_OUT, ABORTED.
         summary: the gate's verdict, once the run was judged.
-        rejected_files: raw files that could not be read, with the reason.
         advice: what to do now, where the run failed.
+        intake: what the run made of the raw data, once they were prepared.
     """
 
     status: str
@@ -35,14 +36,16 @@ class Outcome:
     cause: str | None = None
     advice: str | None = None
     summary: dict[str, Any] | None = None
-    rejected_files: list[dict[str, Any]] = field(default_factory=list)
+    intake: Intake = field(default_factory=Intake)
 
     @property
     def exit_code(self) -> int:
         return _EXIT_CODES.get(self.status, FAILED)
 
     def to_document(self) -> dict[str, Any]:
-        return asdict(self)
+        document: dict[str, Any] = asdict(self)
+        document.update(document.pop("intake"))
+        return document
 
 
 def judge(cloud: Cloud, execution: Execution, described: dict[str, Any]) -> Outcome:
@@ -50,7 +53,7 @@ def judge(cloud: Cloud, execution: Execution, described: dict[str, Any]) -> Outc
     output = json.loads(described.get("output") or "{}")
     status = _status(described, output)
     run_id = None if "superseded" in output else execution.plan.get("run_id") or output.get("run_id")
-    run = find_run_files(cloud, run_id) if run_id and status != SKIPPED else ({}, [])
+    reports = run_id if status != SKIPPED else None
     return Outcome(
         status=status,
         execution=execution.arn,
@@ -59,8 +62,8 @@ def judge(cloud: Cloud, execution: Execution, described: dict[str, Any]) -> Outc
         error=described.get("error"),
         cause=_readable(described.get("cause")),
         advice=_advice(execution.farewell, described["status"]),
-        summary=run[0] or None,
-        rejected_files=run[1],
+        summary=_read_json(cloud, f"runs/{reports}/metrics.json") if reports else None,
+        intake=_read_intake(cloud, reports) if reports else Intake(),
     )
 
 
@@ -91,11 +94,8 @@ def _advice(farewell: dict[str, Any], status: str) -> str | None:
     return "The models that were serving keep serving. The execution's history says where it ended."
 
 
-def find_run_files(cloud: Cloud, run_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return the gate's verdict on a run and the raw files it could not read, as far as they exist."""
-    verdict = _read_json(cloud, f"runs/{run_id}/metrics.json") or {}
-    summary = _read_json(cloud, f"prepared/{run_id}/quality/summary.json") or {}
-    return verdict, [file for file in summary.get("files", []) if file["status"] == "rejected"]
+def _read_intake(cloud: Cloud, run_id: str) -> Intake:
+    return Intake.from_summary(_read_json(cloud, f"prepared/{run_id}/quality/summary.json") or {})
 
 
 def _read_json(cloud: Cloud, key: str) -> dict[str, Any] | None:
@@ -112,7 +112,8 @@ def _read_json(cloud: Cloud, key: str) -> dict[str, Any] | None:
 def print_outcome(outcome: Outcome) -> None:
     took = format_seconds(outcome.seconds)
     if outcome.summary and outcome.status in (SUCCEEDED, REJECTED):
-        print_summary(outcome.summary, outcome.rejected_files)
+        print_summary(outcome.summary)
+    print_intake(outcome.intake)
     if outcome.status == SUCCEEDED:
         say(f"Run {outcome.run_id} succeeded in {took}: its models are serving.", "bold green")
         return
@@ -138,7 +139,7 @@ def _headline(outcome: Outcome, took: str) -> str:
     return f"Run {outcome.run_id or '(not begun)'} ended {outcome.status} after {took}."
 
 
-def print_summary(summary: dict[str, Any], rejected_files: list[dict[str, Any]]) -> None:
+def print_summary(summary: dict[str, Any]) -> None:
     """Print the fleet's numbers after a run."""
     customers, ratio = summary["customers"], summary["error_ratio"]
     counts = [("status", name, count) for name, count in _by_count(summary["statuses"])]
@@ -156,8 +157,6 @@ def print_summary(summary: dict[str, Any], rejected_files: list[dict[str, Any]])
             else f"{ratio:.3f} of the seasonal naive's (below 1 is better)",
         }
     )
-    if rejected_files:
-        print_table(("File that could not be read", "Why"), [(f["key"], f["reason"]) for f in rejected_files])
 
 
 def _by_count(counts: dict[str, int]) -> list[tuple[str, int]]:

@@ -1,5 +1,6 @@
 """What the run table tells: the runs, newest first, and the one that is at work."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,16 @@ from fleetcast.adapters.run_table import LOCK
 from fleetcast.domain.names import RUN_ID
 from fleetcast_cli.errors import CommandFailed, UsageMistake
 from fleetcast_cli.session import Cloud
+
+
+@dataclass(frozen=True)
+class RunAtWork:
+    """The run that holds the lock; while it collects data, a run asked for by hand takes its place."""
+
+    run_id: str
+    execution: str
+    since: str
+    collects: bool
 
 
 def recent_runs(cloud: Cloud, limit: int) -> list[dict[str, Any]]:
@@ -48,12 +59,24 @@ def find_run(cloud: Cloud, run_id: str | None) -> str:
     return found[0]
 
 
-def read_lock(cloud: Cloud) -> dict[str, Any] | None:
-    """Return who holds the run lock: `holder`, `execution_arn`, `since`."""
+def run_at_work(cloud: Cloud) -> RunAtWork | None:
+    """Return the run that holds the lock; a lock that an ended execution left behind holds nothing."""
     answer = cloud.client("dynamodb").get_item(
         TableName=cloud.outputs.run_table, Key={"run_id": {"S": LOCK}}, ConsistentRead=True
     )
-    return from_item(answer["Item"]) if "Item" in answer else None
+    lock = from_item(answer.get("Item", {}))
+    if not lock or not _is_running(cloud, lock["execution_arn"]):
+        return None
+    return RunAtWork(lock["holder"], lock["execution_arn"], lock["since"], lock["phase"] == "collecting")
+
+
+def _is_running(cloud: Cloud, execution: str) -> bool:
+    stepfunctions = cloud.client("stepfunctions")
+    try:
+        described = stepfunctions.describe_execution(executionArn=execution)
+    except stepfunctions.exceptions.ExecutionDoesNotExist:
+        return False
+    return bool(described["status"] == "RUNNING")
 
 
 def started_at(run: dict[str, Any]) -> datetime:

@@ -6,9 +6,11 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -48,6 +50,16 @@ def sam_environment(cloud: Cloud) -> dict[str, str]:
         "SAM_CLI_POLL_DELAY": "0.5",
         "__SAM_CLI_APP_DIR": str(application),  # SAM would otherwise write to ~/.aws-sam
     }
+
+
+@contextmanager
+def sam_scratch(project: Project) -> Iterator[dict[str, str]]:
+    """Give SAM a folder for its temporary files, which it leaves behind, and remove it whatever happens."""
+    project.state.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix="sam-scratch-", dir=project.state, ignore_cleanup_errors=True
+    ) as folder:
+        yield {"TMPDIR": folder}
 
 
 class SamRunner:

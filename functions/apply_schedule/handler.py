@@ -18,7 +18,7 @@ settings = cache(lambda: ApplyScheduleSettings.from_environ(os.environ))
 @tracer.capture_lambda_handler
 @logger.inject_lambda_context
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
-    parameters = read_parameters(settings().parameter_path)
+    parameters = read_parameters(settings().parameter_path, "schedule")
     update_schedule(
         settings().schedule_name,
         expression=str(parameters["schedule/expression"]),

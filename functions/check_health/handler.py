@@ -7,9 +7,10 @@ from typing import Any
 from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fleetcast.adapters.endpoint import describe_endpoint
+from fleetcast.adapters.endpoint import endpoint_status
 from fleetcast.adapters.http import api_handler
 from fleetcast.adapters.run_table import RunTable
+from fleetcast.domain.endpoints import is_serving
 from fleetcast.errors import PlatformError
 from fleetcast.settings import CheckHealthSettings
 
@@ -21,11 +22,8 @@ settings = cache(lambda: CheckHealthSettings.from_environ(os.environ))
 @logger.inject_lambda_context
 @api_handler
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    current = describe_endpoint(settings().endpoint_name)
-    # An endpoint that is being updated goes on serving.
-    if current is None or current.status not in ("InService", "Updating", "SystemUpdating", "RollingBack"):
-        raise PlatformError(
-            f"endpoint {settings().endpoint_name} is {current.status if current else 'absent'}"
-        )
-    lock = RunTable(settings().run_table).latest()
-    return {"status": "ok", "endpoint": current.status, "run_in_progress": lock["holder"] if lock else None}
+    status = endpoint_status(settings().endpoint_name)
+    if not is_serving(status):
+        raise PlatformError(f"endpoint {settings().endpoint_name} is {status or 'absent'}")
+    lock = RunTable(settings().run_table).holder()
+    return {"status": "ok", "endpoint": status, "run_in_progress": lock["holder"] if lock else None}

@@ -19,6 +19,7 @@ settings = cache(lambda: CloseRunSettings.from_environ(os.environ))
 @logger.inject_lambda_context
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     ending = parse_ending(event)
-    run_id, again = RunTable(settings().run_table).close(ending.execution_arn, ending.status, ending.facts)
+    table = RunTable(settings().run_table)
+    run_id, again = table.close(ending.execution_arn, ending.status, ending.facts, ending.run_id)
     logger.info("Run closed", run_id=run_id, status=ending.status, again=again)
     return {"run_id": run_id, "again": again}

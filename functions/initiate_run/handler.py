@@ -24,11 +24,12 @@ settings = cache(lambda: InitiateRunSettings.from_environ(os.environ))
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     trigger = parse_trigger(event["input"])
     stack = Stack(settings().stack_name, settings().data_bucket, settings().model_bucket)
-    parameters = read_parameters(settings().parameter_path)
-    digest = publish_sources(settings().source_layer_arn, settings().data_bucket)
-    # The lock comes last: nothing after it can fail and leave it behind.
+    # The lock first: of a thousand uploads all but one learn here that there is nothing to do for them. What fails
+    # after it ends in CloseFailedRun, which releases it.
     outcome, run_id = RunTable(settings().run_table).acquire(new_run_id(), event["execution"], trigger)
     logger.info("Run asked for", outcome=outcome, run_id=run_id, trigger=trigger.kind, reason=trigger.reason)
     if outcome != "acquired":
         return {"started": False, "run_id": run_id, "outcome": outcome}
+    parameters = read_parameters(settings().parameter_path)
+    digest = publish_sources(settings().source_layer_arn, settings().data_bucket)
     return plan_run(stack, run_id, trigger, parameters, digest)

@@ -38,3 +38,7 @@ class PlatformError(FleetcastError):
 
 class RunInProgress(FleetcastError):
     """Another run holds the lock."""
+
+
+class EndpointMixed(FleetcastError):
+    """The endpoint serves, but in a state that only a person can settle."""

@@ -43,6 +43,7 @@ class InitiateRunSettings(_Settings):
 class EvaluateRunSettings(_Settings):
     stack_name: str
     data_bucket: str
+    run_table: str
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A folder that looks like the inside of a processing container, and the real container process run on it."""
 
 import gzip
+import io
 import json
 import os
 import subprocess
@@ -30,7 +31,8 @@ class Outcome:
 
     @property
     def summary(self) -> dict[str, Any]:
-        return json.loads((self.ml_root / "processing/quality/summary.json").read_text())
+        summary: dict[str, Any] = json.loads((self.ml_root / "processing/quality/summary.json").read_text())
+        return summary
 
     @property
     def quality(self) -> dict[str, dict[str, Any]]:
@@ -107,6 +109,12 @@ class ProcessingRoot:
         assert "Traceback" not in outcome.log, outcome.log
         assert not list((self.path / "processing").glob(".spill*")), "the spill was left behind"
         return outcome
+
+
+def parquet(**columns: Any) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
 
 
 def process(root: ProcessingRoot, **settings: Any) -> Outcome:

@@ -180,7 +180,7 @@ def test_without_an_engine_the_local_cloud_gets_process_images(bench: Bench) -> 
         assert annotations["fleetcast.target"] == target
         assert annotations["fleetcast.entrypoint"] == f"python -m fleetcast_{target}"
         assert all((folder / part).is_dir() for part in annotations["fleetcast.pythonpath"].split(":"))
-        assert (folder / "requirements" / "training.txt").is_file()
+        assert (folder / "requirements" / f"{target}.txt").is_file()
         assert image["imageId"]["imageDigest"] in run.stdout
     assert bench.images("serving") == []
 

@@ -1,15 +1,12 @@
 """Whatever raw files hold: the processing container uses what is sound, and counts and names what is not."""
 
 import gzip
-import io
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from tests.containers.processing_support import HEADER, Outcome, ProcessingRoot, process
+from tests.containers.processing_support import HEADER, Outcome, ProcessingRoot, parquet, process
 
 from fleetcast.domain.names import check_customer_id
 from fleetcast.errors import RequestError
@@ -18,12 +15,6 @@ from fleetcast_processing.rows import to_rows
 
 GOOD = HEADER + "good,2024-01-01,1\ngood,2024-01-02,2\n"
 GOOD_GZIP = gzip.compress(GOOD.encode())
-
-
-def parquet(**columns: Any) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink)
-    return sink.getvalue()
 
 
 BROKEN_FILES: dict[str, tuple[bytes, str]] = {
@@ -125,7 +116,7 @@ def test_a_late_byte_that_is_not_utf8_does_not_double_the_rows_before_it(
         ("utf-8", None),
         ("utf-8-sig", None),
         ("utf-16", "read as UTF-16"),
-        ("cp1252", "read as Windows-1252, because it is not valid UTF-8"),
+        ("cp1252", "lines that are not valid UTF-8: 2 read as Windows-1252"),
     ],
 )
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
@@ -285,9 +276,9 @@ def test_an_id_is_legal_here_exactly_where_it_is_elsewhere(name: str) -> None:
     except RequestError:
         legal = False
 
-    rows, strays = to_rows(table, "UTC")
+    taken = to_rows(table, "UTC", 2_000_000_000_000_000)
 
-    assert (len(rows.codes), sum(strays.values())) == (1, 0) if legal else (0, 1)
+    assert (len(taken.rows.codes), sum(taken.strays.values())) == (1, 0) if legal else (0, 1)
 
 
 def test_one_row_is_ready_and_no_usable_row_is_unusable_with_a_reason(root: ProcessingRoot) -> None:
@@ -298,7 +289,8 @@ def test_one_row_is_ready_and_no_usable_row_is_unusable_with_a_reason(root: Proc
     assert (quality["one"]["status"], quality["one"]["reason"]) == ("ready", None)
     assert quality["none"]["status"] == "unusable"
     assert quality["none"]["reason"] == (
-        "none of its 3 rows can be used: 2 without a usable value, 1 without a usable timestamp"
+        "none of its 3 rows can be used: 2 without a usable value, 1 without a usable timestamp; "
+        "the first has an empty value"
     )
     assert [quality["none"][name] for name in ("first", "last", "object", "rows_kept")] == [
         None,

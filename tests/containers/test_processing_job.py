@@ -20,7 +20,7 @@ SCHEMA = {"customer_id": pa.string(), "timestamp": pa.timestamp("us", "UTC"), "c
 
 
 def days(customer: str, count: int, value: float = 1.0) -> list[str]:
-    first = np.datetime64("2024-01-01")
+    first = np.datetime64("2020-01-01")
     return [f"{customer},{first + day},{value + day}" for day in range(count)]
 
 

@@ -5,7 +5,10 @@ import io
 import tempfile
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from statistics import median
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +18,7 @@ from tests.containers.processing_support import RUN_ID, ProcessingRoot, Reading,
 
 from fleetcast_processing import csv_rows, intake, job
 from fleetcast_processing.job import Folders, run
+from fleetcast_processing.magnitudes import are_absurd
 from fleetcast_processing.settings import ProcessingSettings
 
 Row = tuple[str, datetime, float]
@@ -107,7 +111,7 @@ def test_files_order_and_format_do_not_change_series_or_fingerprints(
 def test_another_value_or_moment_is_another_fingerprint(
     fleet: dict[str, dict[datetime, float]], data: st.DataObject
 ) -> None:
-    rows = [
+    rows: list[list[Any]] = [
         [name, moment, value] for name, series in fleet.items() for moment, value in sorted(series.items())
     ]
     changed = data.draw(st.integers(0, len(rows) - 1))
@@ -123,3 +127,23 @@ def test_another_value_or_moment_is_another_fingerprint(
     )
 
     assert {name for name in before if before[name] != after[name]} == {rows[changed][0]}
+
+
+MAGNITUDES = st.sampled_from([0.0, 1e-9, 1e-3, 1.0, -1.0, 2.0, 999.0, 1e6, -1e6, 1e6 + 1, 1e9, 1e14])
+
+
+@settings(max_examples=300, deadline=None)
+@given(fleet=st.lists(st.lists(st.tuples(MAGNITUDES, st.booleans()), max_size=30), min_size=1, max_size=6))
+def test_absurd_values_are_those_that_each_customer_alone_would_show(
+    fleet: list[list[tuple[float, bool]]],
+) -> None:
+    codes = np.repeat(np.arange(len(fleet), dtype=np.int32), [len(rows) for rows in fleet])
+    values = np.array([value for rows in fleet for value, _ in rows])
+    counted = np.array([is_counted for rows in fleet for _, is_counted in rows], dtype=np.bool_)
+    expected = []
+    for rows in fleet:
+        usual = [abs(value) for value, is_counted in rows if is_counted]
+        middle = median(usual) if len(usual) >= 10 else 0
+        expected += [middle > 0 and abs(value) > middle * 1e6 for value, _ in rows]
+
+    assert are_absurd(codes, values, counted, len(fleet)).tolist() == expected

@@ -41,22 +41,25 @@ NO_TIMESTAMPS = [
 ]
 
 
+def moment(year: int, month: int, day: int, *clock: int) -> datetime:
+    hours, minutes, seconds, micros = (*clock, 0, 0, 0, 0)[:4]
+    return datetime(year, month, day, hours, minutes, seconds, micros, UTC)
+
+
 def test_every_usual_way_to_write_a_timestamp_is_read_even_in_one_file(root: ProcessingRoot) -> None:
     root.put_rows("a.csv", *(f"1,{text},{number}" for number, text in enumerate(TIMESTAMPS)))
 
     series = process(root).series["1"]
 
-    expected = {
-        float(number): datetime(*parts, tzinfo=UTC) for number, parts in enumerate(TIMESTAMPS.values())
-    }
-    assert {value: moment for moment, value in series} == expected
+    expected = {float(number): moment(*parts) for number, parts in enumerate(TIMESTAMPS.values())}
+    assert {value: when for when, value in series} == expected
 
 
 @pytest.mark.parametrize("text", TIMESTAMPS)
 def test_a_timestamp_means_the_same_whatever_surrounds_it(root: ProcessingRoot, text: str) -> None:
     root.put_rows("a.csv", f"1,{text},1")
 
-    assert process(root).series["1"] == [(datetime(*TIMESTAMPS[text], tzinfo=UTC), 1.0)]
+    assert process(root).series["1"] == [(moment(*TIMESTAMPS[text]), 1.0)]
 
 
 def test_what_is_no_timestamp_is_counted(root: ProcessingRoot) -> None:

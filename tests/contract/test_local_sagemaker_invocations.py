@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.contract.lab import Lab, wait_until
-from tests.contract.toys import SERVER, content, error, put_models, serve, tar_gz, timed
+from tests.contract.toys import SERVER, content, error, put_models, serve, tar_gz
 
 from fleetcast_local.sagemaker.service import Timing
 
@@ -238,23 +238,6 @@ def metric(lab: Lab, name: str, statistic: str) -> float:
         Period=60, Statistics=[statistic],
     )["Datapoints"]  # fmt: skip
     return float(sum(point[statistic] for point in data))
-
-
-def test_the_cloud_adds_far_less_than_a_millisecond_to_a_request(lab: Lab) -> None:
-    serve(lab, "a")
-    for _ in range(50):
-        lab.invoke("a")
-
-    instance = lab.sagemaker._endpoints.fleet("fleet").variants["AllTraffic"].replicas[0].instance  # type: ignore[union-attr]
-    path = content(lab.invoke("a"))["path"]
-
-    def direct() -> None:
-        instance.connections.request("POST", path, body=b"", headers={}, timeout=5)
-
-    through = [timed(lambda: lab.invoke("a")) for _ in range(200)]
-    alone = [timed(direct) for _ in range(200)]
-
-    assert sorted(through)[100] - sorted(alone)[100] < 0.0005
 
 
 def test_a_connection_that_the_container_closed_is_not_used_again(lab: Lab) -> None:

@@ -71,6 +71,8 @@ def test_a_bucket_of_unreadable_files_fails_and_names_what_is_expected(fleet: Pr
 
     fleet.client("s3").delete_object(Bucket=bucket, Key="raw/picture.csv")
     assert "FAILED in PrepareData" in email
+    assert "picture.csv" in email
+    assert "Put .csv, .csv.gz or .parquet files under raw/" in email
 
 
 def test_an_endpoint_that_never_becomes_healthy_fails_the_run(fleet: Product) -> None:
@@ -100,6 +102,7 @@ def with_broken_image(product: Product, do: Callable[[], None]) -> None:
 @pytest.fixture(scope="module")
 def serving_run(fleet: Product) -> str:
     """The run that replaces the failed endpoint, and whose models must outlive all that follows."""
+    fleet.run("ingest", "data")  # nothing new where an earlier test did so
     fleet.run("retrain", "--wait")
     run_id: str = fleet.read("runs")[0]["run_id"]
     assert_still_serving(fleet, run_id)

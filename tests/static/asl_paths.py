@@ -1,6 +1,7 @@
 """Paths, context and intrinsic functions of the Amazon States Language, on sample documents."""
 
 import functools
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -128,6 +129,8 @@ def _call(name: str, arguments: list[Any], text: str) -> Any:
             if any(isinstance(value, (dict, list)) for value in values):
                 raise Missing(f"{text}: States.Format takes no objects")
             return functools.reduce(lambda made, value: made.replace("{}", str(value), 1), values, template)
+        case "States.Hash", [str(value), "SHA-1"]:
+            return hashlib.sha1(value.encode(), usedforsecurity=False).hexdigest()
         case "States.MathAdd", [int(left), int(right)]:
             return left + right
         case "States.JsonToString", [_]:

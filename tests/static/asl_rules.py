@@ -21,7 +21,19 @@ Rule = Callable[[Definition], Iterator[str]]
 _VERBS = {
     *("Build", "Close", "Confirm", "Count", "Create", "Delete", "Deregister", "Describe", "End"),
     *("Evaluate", "Explain", "Fail", "Find", "Initiate", "Keep", "Name", "Notify", "Plan", "Prepare"),
-    *("Promote", "Put", "Record", "Refuse", "Register", "Reject", "Report", "Settle", "Skip", "Start"),
+    *(
+        "Promote",
+        "Put",
+        "Record",
+        "Refuse",
+        "Register",
+        "Reject",
+        "Report",
+        "Restore",
+        "Settle",
+        "Skip",
+        "Start",
+    ),
     *("Train", "Update", "Wait"),
 }
 # Errors that no retry cures, or that are retried by asking for States.ALL and thereby hide a bug.

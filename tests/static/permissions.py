@@ -128,6 +128,10 @@ def _plain(called: Integration, parameters: Mapping[str, Any], arns: Mapping[str
             group = parameters["ModelPackageGroupName"].rpartition(":")[2]
             yield Need("sagemaker:CreateModelPackage", f"arn:aws:sagemaker:{_HERE}:{group}")
             yield Need("sagemaker:CreateModelPackage", f"{sagemaker}:model-package/fleetcast/1")
+            # The registry looks at image and artifact in the caller's name: AWS's own policy for it has these.
+            yield Need("ecr:BatchGetImage", arns["ServingRepository"])
+            yield Need("s3:GetObject", f"{arns['DataBucket']}/runs/r/training/job/output/model.tar.gz")
+            yield Need("s3:ListBucket", arns["DataBucket"])
         case "sagemaker", "createModel":
             yield Need("sagemaker:CreateModel", f"{sagemaker}:model/{parameters['ModelName']}")
         case "sagemaker", operation:

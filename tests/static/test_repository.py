@@ -16,7 +16,7 @@ LONGEST_MODULE = 400
 REGISTRIES = [
     "." + "pypi" + ".org",
     "pypi" + ".org",
-    "files." + "pythonhosted",
+    "files.python" + "hosted",
     "registry." + "npmjs",
     "npmjs" + ".org",
 ]

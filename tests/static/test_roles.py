@@ -196,7 +196,7 @@ def test_the_graph_sees_a_call_wherever_it_hides(tmp_path: Path) -> None:
         "def lambda_handler(event, context):\n"
         "    from fleetcast.adapters.storage import list_uris\n"
         "    queue = client('sqs')\n"
-        "    table().latest()\n"
+        "    table().holder()\n"
         "    list_uris('s3://b/k')\n"
         "    return helper(queue.send_message)\n"
         "def helper(send):\n"

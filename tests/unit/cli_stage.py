@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,20 @@ class Stage:
     def put_item(self, output: str, document: Mapping[str, Any]) -> None:
         self.cloud.client("dynamodb").put_item(TableName=self.outputs[output], Item=to_item(document))
 
+    def work_at(self, reason: str, phase: str = "running") -> str:
+        """Start an execution that holds the run lock; return its ARN."""
+        execution: str = self.cloud.client("stepfunctions").start_execution(
+            stateMachineArn=self.outputs["StateMachineArn"], input=json.dumps({"reason": reason})
+        )["executionArn"]
+        lock = {"run_id": "lock", "holder": RUN_ID, "execution_arn": execution, "again": False}
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self.put_item("RunTableName", lock | {"phase": phase, "since": now})
+        return execution
+
+    def release_lock(self) -> None:
+        key = {"run_id": {"S": "lock"}}
+        self.cloud.client("dynamodb").delete_item(TableName=self.outputs["RunTableName"], Key=key)
+
 
 def stand_up(
     cloud: RunningCloud, api_url: str = "https://abc.execute-api.us-east-1.amazonaws.com/v1"
@@ -185,6 +200,8 @@ def workflow(plan: Mapping[str, Any]) -> dict[str, Any]:
                     _choice("fail", "ExplainFailure"),
                     _choice("reject", "RejectRun"),
                     _choice("wait", "Stall"),
+                    _choice("linger", "Linger"),
+                    _choice("linger and fail", "LingerAndFail"),
                 ],
                 "Default": "EvaluateRun",
             },
@@ -197,6 +214,8 @@ def workflow(plan: Mapping[str, Any]) -> dict[str, Any]:
             "FailRun": {"Type": "Fail", "ErrorPath": "$.explained.error", "CausePath": "$.explained.cause"},
             "RejectRun": _ending("RunRejected", "too many failed"),
             "Stall": {"Type": "Wait", "Seconds": 60, "End": True},
+            "Linger": {"Type": "Wait", "Seconds": 6, "Next": "EvaluateRun"},
+            "LingerAndFail": {"Type": "Wait", "Seconds": 6, "Next": "ExplainFailure"},
             "EvaluateRun": {
                 "Type": "Pass",
                 "Result": {"accepted": True},

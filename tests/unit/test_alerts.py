@@ -10,6 +10,7 @@ from tests.static.answers import VERDICT
 from tests.static.machines import DEFINITIONS, load, states
 
 from fleetcast.domain.alerts import Alert, explain_failure, summarise_run
+from fleetcast.domain.intake import Intake
 
 RUN, ARN = "r20260131020000-0a1b2c", "arn:aws:states:us-east-1:123456789012:execution:fleetcast-retrain:x"
 
@@ -159,7 +160,7 @@ def test_a_run_that_went_well_says_so_with_its_numbers() -> None:
     files = [{"key": "raw/a.csv", "status": "read", "rows": 3, "reason": ""}]
     verdict = {**VERDICT.to_document(), "customers": 1, "statuses": {"trained": 1}}
 
-    alert = summarise_run("fleetcast", verdict, RUN, files)
+    alert = summarise_run("fleetcast", verdict, RUN, Intake(files))
 
     assert alert.subject == f"Fleetcast fleetcast: run {RUN} succeeded, 1 of 1 customers"
     assert alert.message.startswith(f"Run {RUN} of fleetcast succeeded.\n")
@@ -171,7 +172,7 @@ def test_a_run_with_exceptions_says_how_many_and_which() -> None:
         {"key": f"raw/{n}.csv", "status": "rejected", "rows": 0, "reason": "no column"} for n in range(25)
     ]
 
-    message = summarise_run("fleetcast", VERDICT.to_document(), RUN, files).message
+    message = summarise_run("fleetcast", VERDICT.to_document(), RUN, Intake(files)).message
 
     assert "succeeded with exceptions" in message
     assert "too_short" in message
@@ -180,10 +181,21 @@ def test_a_run_with_exceptions_says_how_many_and_which() -> None:
     assert "and 5 more" in message
 
 
+def test_files_read_with_a_remark_and_rows_of_nobody_are_exceptions_a_person_hears_of() -> None:
+    files = [{"key": "raw/old.csv", "status": "read", "rows": 3, "reason": "not UTF-8: read as Windows-1252"}]
+    verdict = {**VERDICT.to_document(), "customers": 1, "trained": 1, "statuses": {"trained": 1}}
+
+    message = summarise_run("fleetcast", verdict, RUN, Intake(files, {"empty": 30, "too_long": 2})).message
+
+    assert "succeeded with exceptions" in message
+    assert "raw/old.csv: not UTF-8: read as Windows-1252" in message
+    assert "Rows that belong to no customer and were left out: 32 (empty 30, too long 2)" in message
+
+
 def test_a_rejected_run_says_why_and_what_serves() -> None:
     verdict = {**VERDICT.to_document(), "accepted": False, "reasons": ("a reason",), "error_ratio": None}
 
-    alert = summarise_run("fleetcast", verdict, RUN, [])
+    alert = summarise_run("fleetcast", verdict, RUN, Intake())
 
     assert "rejected, the old models keep serving" in alert.message
     assert "Rejected because a reason." in alert.message

@@ -10,13 +10,20 @@ import pytest
 from tests.conftest import RunningCloud
 from tests.unit.cli_stage import Stage, fleetcast, project_folder, stand_up
 
+from fleetcast_cli.deployed import LastDeployment
+from fleetcast_cli.project import Project
+
 pytestmark = pytest.mark.timeout(120)
 SAM = """#!{python}
-import json, os, sys
+import json, os, shutil, sys, tempfile
+tempfile.mkdtemp()
 with open("calls.jsonl", "a") as calls:
     calls.write(json.dumps({{"arguments": sys.argv[1:], "environ": dict(os.environ), "cwd": os.getcwd()}}) + "\\n")
 for number in range(100):
     print("line", number)
+if sys.argv[1] == "build" and os.path.exists("built.yaml"):
+    os.makedirs(".aws-sam/build", exist_ok=True)
+    shutil.copy("built.yaml", ".aws-sam/build/template.yaml")
 print("Error: the last words", file=sys.stderr)
 sys.exit(int(open("exit-" + sys.argv[1]).read() if os.path.exists("exit-" + sys.argv[1]) else 0))
 """
@@ -31,7 +38,8 @@ def deployed(cloud: RunningCloud) -> Stage:
 
 @pytest.fixture
 def stage(deployed: Stage) -> Stage:
-    for name in ("calls.jsonl", "exit-build", "exit-deploy"):
+    built = (".aws-sam/build/template.yaml", ".fleetcast/deployed.json", "built.yaml", "function/code.py")
+    for name in ("calls.jsonl", "exit-build", "exit-deploy", *built):
         (deployed.cloud.project / name).unlink(missing_ok=True)
     return deployed
 
@@ -82,6 +90,84 @@ def test_what_sam_remembers_stays_in_the_project(stage: Stage) -> None:
     folder = Path(calls(stage)[0]["environ"]["__SAM_CLI_APP_DIR"])
     assert folder.is_relative_to(stage.cloud.project / ".fleetcast")
     assert "lastVersionCheck" in json.loads((folder / "metadata.json").read_text())
+
+
+@pytest.mark.parametrize("ending", ["0", "4"])
+def test_what_sam_leaves_behind_is_removed_however_it_ends(stage: Stage, ending: str) -> None:
+    (stage.cloud.project / "exit-deploy").write_text(ending)
+
+    stage.fleetcast("deploy")
+    stage.fleetcast("deploy", "--env", "prod", "--yes", env=stage.as_aws())
+
+    assert len(calls(stage)) == 4
+    for call in calls(stage):
+        folder = Path(call["environ"]["TMPDIR"])
+        assert folder.is_relative_to(stage.cloud.project / ".fleetcast")
+        assert not folder.exists()
+
+
+@pytest.fixture
+def built(stage: Stage) -> Stage:
+    """A project whose build leaves a template, with a function whose code stays where it is."""
+    (stage.cloud.project / "function").mkdir(exist_ok=True)
+    (stage.cloud.project / "function" / "code.py").write_text("1")
+    (stage.cloud.project / "built.yaml").write_text("F:\n  CodeUri: ../../function\n")
+    return stage
+
+
+def commands(stage: Stage) -> list[str]:
+    return [call["arguments"][0] for call in calls(stage)]
+
+
+def test_what_is_deployed_already_is_not_deployed_again(built: Stage) -> None:
+    first, again = built.read("deploy"), built.read("deploy")
+    said = built.fleetcast("deploy").stdout
+
+    assert commands(built) == ["build", "deploy", "build", "build"]
+    assert (first["changed"], again["changed"]) == (True, False)
+    assert again["outputs"] == built.outputs
+    assert "is unchanged in local" in said
+    assert built.outputs["DataBucketName"] in said
+
+
+@pytest.mark.parametrize("changed", ["function/code.py", "built.yaml", "samconfig.toml"])
+def test_any_change_is_deployed(built: Stage, changed: str) -> None:
+    built.fleetcast("deploy")
+    with (built.cloud.project / changed).open("a") as file:
+        file.write("\n# changed\n")
+
+    assert built.read("deploy")["changed"]
+    assert commands(built) == ["build", "deploy"] * 2
+
+
+def test_other_parameters_are_deployed(built: Stage) -> None:
+    built.fleetcast("deploy")
+
+    assert built.read("deploy", "--parameter-overrides", "AlertEmail=me@example.com")["changed"]
+
+
+def test_a_deployment_that_failed_is_tried_again(built: Stage) -> None:
+    (built.cloud.project / "exit-deploy").write_text("4")
+    built.fleetcast("deploy")
+    (built.cloud.project / "exit-deploy").unlink()
+
+    assert built.read("deploy")["changed"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"LastUpdatedTime": "later"}, {"StackId": "another"}, {"StackStatus": "x"}]
+)
+def test_a_stack_that_was_changed_otherwise_is_deployed_again(tmp_path: Path, change: dict[str, str]) -> None:
+    project = Project(project_folder(tmp_path))
+    project.state.mkdir()
+    stack = {"StackId": "id", "StackStatus": "CREATE_COMPLETE", "CreationTime": "then"}
+    last = LastDeployment(project)
+
+    last.remember(stack, "digest")
+
+    assert last.is_current(stack, "digest")
+    assert not last.is_current(stack | change, "digest")
+    assert not last.is_current(stack, "other")
 
 
 def test_overrides_are_added_to_those_of_samconfig(stage: Stage) -> None:

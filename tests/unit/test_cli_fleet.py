@@ -16,6 +16,7 @@ from fleetcast_cli.fleet import explain_customer
 
 pytestmark = pytest.mark.timeout(120)
 RUN, OLD, LARGE, FAILED = (f"r2026010{day}120000-abcdef" for day in (3, 2, 1, 4))
+BROKEN = {"rows_kept": 720, "duplicates": 4, "bad_timestamps": 3, "bad_values": 2}
 HOSTILE = "\x1b[2J[red]evil[/red]"
 
 
@@ -50,7 +51,7 @@ def put_ledger(stage: Stage, run_id: str, table: pa.Table) -> None:
 @pytest.fixture(scope="module")
 def stage(cloud: RunningCloud) -> Stage:
     stage = stand_up(cloud)
-    checks = [quality("good"), quality("poor"), quality("short", rows_kept=3), quality(HOSTILE)]
+    checks = [quality("good"), quality("poor", **BROKEN), quality("short", rows_kept=3), quality(HOSTILE)]
     checks.append(quality("gone", status="unusable", reason="every value is empty"))
     outcomes = [
         training("good"),
@@ -124,6 +125,16 @@ def test_the_table_can_be_narrowed(stage: Stage, arguments: list[str], customers
     assert stage.fleetcast("fleet", *arguments).exit_code == 0
 
 
+def test_a_filter_that_matches_nobody_says_what_there_is(stage: Stage) -> None:
+    shown = stage.fleetcast("fleet", "--status", "nonsense", "--status", "rubbish").stdout
+    both = stage.fleetcast("fleet", "--status", "too_short", "--family", "prophet").stdout
+
+    assert "no customer of status nonsense or rubbish: its statuses are trained, too_short, unusable" in shown
+    assert "no customer of status too_short and family prophet" in both
+    assert "its families are prophet, seasonal_naive" in both
+    assert "no customer" not in stage.fleetcast("fleet", "--status", "trained", "--limit", "0").stdout
+
+
 def test_a_customers_name_cannot_steer_the_terminal(stage: Stage) -> None:
     shown = stage.fleetcast("fleet").stdout
 
@@ -173,6 +184,15 @@ def test_one_customer_is_explained(stage: Stage) -> None:
     assert [row["run_id"] for row in facts["runs"]] == [RUN, OLD]
     assert "is served by a prophet model" in facts["explanation"]
     assert "0.50 of the seasonal naive's" in stage.fleetcast("show", "good").stdout
+
+
+def test_what_was_wrong_with_a_customers_rows_is_counted(stage: Stage) -> None:
+    lines = [line.strip() for line in stage.fleetcast("show", "poor").stdout.splitlines()]
+
+    (header,) = [number for number, line in enumerate(lines) if "Duplicates" in line]
+    columns = ("Rows read", "Rows used", "Duplicates", "Bad timestamps", "Bad values")
+    assert all(column in lines[header] for column in columns)
+    assert lines[header + 2].split()[:6] == [RUN, "730", "720", "4", "3", "2"]
 
 
 def test_a_customer_without_a_model_is_told_why(stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """`fleetcast forecast` is a client of the HTTP API like any other: signed, patient for a while, and honest."""
 
+import io
 import json
 import threading
 import time
@@ -8,7 +9,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from tests.conftest import RunningCloud
 from tests.unit.cli_stage import Stage, stand_up
 from typer.testing import Result
@@ -159,6 +162,27 @@ def test_a_refusal_is_the_apis_sentence(
     assert done.exit_code == code
     assert sentence in done.stderr
     assert done.stdout == ""
+
+
+def test_a_customer_whom_a_run_left_without_a_model_is_told_why(stage: Stage, gateway: Gateway) -> None:
+    run_id, body = "r20260101120000-abcdef", io.BytesIO()
+    parquet.write_table(
+        pa.table(
+            {"run_id": [run_id], "customer_id": ["short"], "status": ["too_short"], "reason": ["3 rows"]}
+        ),
+        body,
+    )
+    stage.put("DataBucketName", f"ledger/run_id={run_id}/part-0.parquet", body.getvalue())
+    stage.put_item("RunTableName", {"run_id": run_id, "status": "SUCCEEDED"})
+
+    known = ask(stage, gateway, "short", replies=[(404, problem("customer 'short' has no released model"))])
+    unknown = ask(stage, gateway, "else", replies=[(404, problem("customer 'else' has no released model"))])
+
+    assert known.exit_code == 1
+    assert (
+        f"released model. Customer short has no model: run {run_id} says too_short (3 rows)." in known.stderr
+    )
+    assert unknown.stderr.strip().endswith("404: customer 'else' has no released model")
 
 
 def test_a_model_that_is_not_ready_is_asked_again_after_the_time_it_names(

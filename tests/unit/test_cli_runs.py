@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.conftest import RunningCloud
 from tests.unit.cli_stage import RUN_ID, Stage, stand_up
 
 from fleetcast_cli.history import Execution, Step, noteworthy
+from fleetcast_cli.intake import Intake, print_intake
 from fleetcast_cli.training_rows import TrainingRows
 
 pytestmark = pytest.mark.timeout(120)
@@ -29,13 +31,16 @@ VERDICT = {
 FILES = [
     {"key": "raw/good.csv", "status": "read", "rows": 9, "reason": ""},
     {"key": "raw/bad.csv.gz", "status": "rejected", "rows": 0, "reason": "it is no gzip"},
+    {"key": "raw/old.csv", "status": "read", "rows": 7, "reason": "read as Windows-1252"},
 ]
+STRAYS = {"empty": 1200, "too_long": 0, "control_character": 0, "malformed": 34}
 
 
 @pytest.fixture(scope="module")
 def stage(cloud: RunningCloud) -> Stage:
     stage = stand_up(cloud)
     summary = {"run_id": RUN_ID, "ready": 4, "files": FILES}
+    summary |= {"rows_without_customer": 1234, "rows_without_customer_by_reason": STRAYS}
     stage.put("DataBucketName", f"runs/{RUN_ID}/metrics.json", json.dumps(VERDICT).encode())
     stage.put("DataBucketName", f"prepared/{RUN_ID}/quality/summary.json", json.dumps(summary).encode())
     rows = [{"customer_id": str(n), "status": "trained" if n else "too_short"} for n in range(4)]
@@ -53,6 +58,108 @@ def test_a_run_that_succeeds_ends_with_the_fleets_summary(stage: Stage) -> None:
         assert expected in words
     assert "raw/good.csv" not in words
     assert "4 of 4 customers" in done.stderr
+
+
+def test_files_with_a_remark_and_rows_that_belong_to_nobody_are_told(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = stage.fleetcast("retrain", "--wait", "--reason", "succeed")
+
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert ["raw/bad.csv.gz", "rejected", "it", "is", "no", "gzip"] in lines
+    assert ["raw/old.csv", "read", "read", "as", "Windows-1252"] in lines
+    strays = "1,234 rows belong to nobody and were left out: 1,200 without a customer id, 34 that do not fit"
+    assert strays in done.stdout
+    assert "control character" not in done.stdout
+    print_intake(Intake(rows_without_customer=1, rows_without_customer_by_reason={"new": 1}))
+    assert capsys.readouterr().out == "1 row belongs to nobody and was left out: 1 new.\n"
+
+
+def test_a_run_that_failed_tells_of_its_raw_data_too(stage: Stage) -> None:
+    spoken = stage.fleetcast("retrain", "--wait", "--reason", "fail")
+    document = json.loads(stage.fleetcast("retrain", "--wait", "--reason", "fail", "--json").stdout)
+
+    assert "raw/bad.csv.gz" in spoken.stdout
+    assert [file["key"] for file in document["rejected_files"]] == ["raw/bad.csv.gz"]
+    assert [file["key"] for file in document["noted_files"]] == ["raw/old.csv"]
+    assert document["rows_without_customer"] == 1234
+    assert document["rows_without_customer_by_reason"] == STRAYS
+
+
+@pytest.fixture
+def lock(stage: Stage) -> Iterator[Stage]:
+    yield stage
+    stage.release_lock()
+
+
+@pytest.mark.parametrize(("work", "code"), [("linger", 0), ("linger and fail", 1)])
+def test_a_run_at_work_is_followed_and_its_outcome_is_the_exit_code(
+    lock: Stage, work: str, code: int
+) -> None:
+    execution = lock.work_at(work)
+    before = executions(lock)
+
+    done = lock.fleetcast("retrain", "--wait", "--json")
+
+    assert done.exit_code == code
+    assert f"Run {RUN_ID} is at work already; following it." in done.stderr
+    assert json.loads(done.stdout)["execution"] == execution
+    assert executions(lock) == before
+
+
+@pytest.mark.parametrize("ending", ["refuse", "skip"])
+def test_a_run_that_loses_against_another_follows_that_one(lock: Stage, ending: str) -> None:
+    """While data is collected a run by hand takes over, unless the collecting ends in that very moment."""
+    execution = lock.work_at("linger", phase="collecting")
+
+    done = lock.fleetcast("retrain", "--wait", "--reason", ending, "--json")
+
+    assert done.exit_code == 0
+    assert f"Run {RUN_ID} is at work already; following it." in done.stderr
+    assert json.loads(done.stdout)["execution"] == execution
+
+
+def test_without_wait_a_run_at_work_is_left_alone_and_named(lock: Stage) -> None:
+    execution = lock.work_at("wait")
+    before = executions(lock)
+
+    done = lock.fleetcast("retrain")
+
+    lock.cloud.client("stepfunctions").stop_execution(executionArn=execution)
+    assert done.exit_code == 3
+    assert f"run {RUN_ID} is in progress" in done.stderr
+    assert "follow it: fleetcast retrain --wait" in done.stderr
+    assert executions(lock) == before
+
+
+@pytest.mark.parametrize("left", ["ended", "never was"])
+def test_a_lock_of_an_execution_that_runs_no_more_is_in_nobodys_way(lock: Stage, left: str) -> None:
+    execution = lock.work_at("skip")
+    deadline = time.monotonic() + 30
+    while executions(lock, "RUNNING") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if left == "never was":
+        item = {"run_id": "lock", "holder": RUN_ID, "execution_arn": f"{execution}-x"}
+        lock.put_item("RunTableName", item | {"phase": "running", "since": "2026-01-01T00:00:00+00:00"})
+
+    assert lock.fleetcast("retrain", "--wait", "--reason", "succeed").exit_code == 0
+
+
+def test_runs_tell_of_one_that_collects_and_is_not_in_the_table_yet(lock: Stage) -> None:
+    execution = lock.work_at("wait", phase="collecting")
+
+    done = lock.fleetcast("runs")
+
+    lock.cloud.client("stepfunctions").stop_execution(executionArn=execution)
+    assert f"Run {RUN_ID} is collecting: it was asked for" in done.stdout
+    assert "No run yet" not in done.stdout
+    assert "collecting" not in lock.fleetcast("runs").stdout
+
+
+def executions(stage: Stage, status: str | None = None) -> int:
+    machine, only = stage.outputs["StateMachineArn"], {"statusFilter": status} if status else {}
+    listed = stage.cloud.client("stepfunctions").list_executions(stateMachineArn=machine, **only)
+    return len(listed["executions"])
 
 
 @pytest.mark.parametrize(
@@ -88,12 +195,21 @@ def test_without_wait_it_names_the_execution(stage: Stage) -> None:
     assert json.loads(described["input"]) == {"reason": "skip"}
 
 
+# A test run in the background ignores SIGINT, and so would whatever it starts.
+_INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from fleetcast_cli.main import main
+main()
+"""
+
+
 def test_ctrl_c_stops_the_watching_and_not_the_run(stage: Stage) -> None:
     watching = subprocess.Popen(
         [
             sys.executable,
             "-c",
-            "from fleetcast_cli.main import main; main()",
+            _INTERRUPTIBLE,
             "retrain",
             "--wait",
             "--reason",
@@ -188,13 +304,17 @@ def test_what_is_over_in_a_blink_is_not_told() -> None:
     assert [step.state for step in noteworthy(steps)] == ["PromoteRun", "InitiateRun"]
 
 
-def test_runs_are_listed_newest_first_whatever_else_is_in_the_table(stage: Stage, tmp_path: Path) -> None:
-    summary = {"trained": 3, "customers": 4, "reasons": []}
-    finished = {"trigger": "manual", "reason": "new tariffs", "started_at": "2026-01-02T10:00:00.123Z"}
+def test_runs_are_listed_newest_first_whatever_else_is_in_the_table(lock: Stage) -> None:
+    stage, summary = lock, {"trained": 3, "customers": 4, "reasons": []}
+    finished: dict[str, Any] = {
+        "trigger": "manual",
+        "reason": "new tariffs",
+        "started_at": "2026-01-02T10:00:00.123Z",
+    }
     finished |= {"status": "SUCCEEDED", "ended_at": "2026-01-02T10:03:00+00:00", "summary": summary}
     stage.put_item("RunTableName", {"run_id": "r20260102100000-aaaaaa", **finished})
     stage.put_item("RunTableName", {"run_id": "r20260103100000-bbbbbb", "status": "ABORTED"})
-    stage.put_item("RunTableName", {"run_id": "lock", "holder": "r20260103100000-bbbbbb"})
+    stage.work_at("skip")
     stage.put_item("RunTableName", {"run_id": "event#1", "execution_arn": "x"})
 
     done, found = stage.fleetcast("runs"), stage.read("runs")

@@ -69,6 +69,17 @@ def test_a_usage_error_is_one_sentence(arguments: list[str], sentence: str, proj
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("command", ["show", "forecast"])
+def test_an_id_that_looks_like_an_option_is_explained(command: str, project: Path) -> None:
+    done = fleetcast(project, command, "-7")
+
+    assert done.exit_code == 2
+    assert f"comes after --: fleetcast {command} -- CUSTOMER" in done.stderr
+    assert "run fleetcast up" in fleetcast(project, command, "--", "-7").stderr
+    assert "comes after" not in fleetcast(project, command, "7", "--jsn").stderr
+    assert "comes after" not in fleetcast(project, "runs", "-7").stderr
+
+
 def test_outside_a_project_it_says_what_a_project_is(tmp_path: Path) -> None:
     done = fleetcast(tmp_path, "runs")
 

@@ -31,7 +31,7 @@ EXPECTED = {
 
 @pytest.fixture
 def runtime(credentials: None) -> Iterator[Stubber]:
-    with Stubber(client("sagemaker-runtime", read_timeout=24, attempts=1)) as stubber:
+    with Stubber(client("sagemaker-runtime", read_timeout=20, attempts=1)) as stubber:
         yield stubber
 
 
@@ -84,7 +84,11 @@ def refused(runtime: Stubber, status: int, message: str) -> None:
 
 
 def test_the_containers_own_sentence_reaches_the_caller(runtime: Stubber) -> None:
-    refused(runtime, 400, json.dumps({"code": "x", "message": "period must be below 100", "field": "period"}))
+    refused(
+        runtime,
+        400,
+        json.dumps({"code": "InvalidRequest", "message": "period must be below 100", "field": "period"}),
+    )
 
     with pytest.raises(RequestError, match=r"^period must be below 100$") as raised:
         ask()
@@ -102,9 +106,26 @@ def test_a_refusal_without_a_sentence_stays_inside(runtime: Stubber, message: st
         ask()
 
 
-@pytest.mark.parametrize("status", [0, 500, 502, 507])
+@pytest.mark.parametrize("status", [0, 404, 409, 503, 507])
+def test_a_container_that_cannot_answer_just_now_is_worth_another_try(runtime: Stubber, status: int) -> None:
+    """Status 0 means that it did not answer at all; 404 that the model was unloaded in between."""
+    refused(runtime, status, json.dumps({"code": "x", "message": "model 'a1b2' is not loaded"}))
+
+    with pytest.raises(PlatformError):
+        ask()
+
+
+def test_an_endpoint_that_is_not_there_is_worth_another_try(runtime: Stubber) -> None:
+    """Somebody saved money; the next run makes it again."""
+    failed(runtime, "ValidationError", 400, "Endpoint fleetcast of account 123456789012 not found.")
+
+    with pytest.raises(PlatformError):
+        ask()
+
+
+@pytest.mark.parametrize("status", [413, 415, 422, 500, 502])
 def test_a_container_that_broke_is_its_owners_fault(runtime: Stubber, status: int) -> None:
-    """Status 0 means that it did not answer at all."""
+    """Also where it blames the request: what the function sends is the function's."""
     refused(runtime, status, json.dumps({"message": "secret stack trace"}))
 
     with pytest.raises(DataError):

@@ -5,7 +5,8 @@ from dataclasses import replace
 import botocore.session
 import pytest
 
-from fleetcast.domain.endpoints import Current, Serving, choose_action, describe_serving
+from fleetcast.domain.endpoints import Current, Serving, choose_action, describe_serving, is_serving
+from fleetcast.errors import EndpointMixed
 
 WANTED = Serving(
     "image@sha256:ab", "s3://models/models/", "ml.m5.large", {"FLEETCAST_MODEL_BUDGET_BYTES": "1"}
@@ -14,7 +15,7 @@ STATUSES = botocore.session.get_session().get_service_model("sagemaker").shape_f
 EXPECTED = {
     "InService": "leave",
     **dict.fromkeys(("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"), "wait"),
-    **dict.fromkeys(("Failed", "OutOfService", "UpdateRollbackFailed"), "replace"),
+    **dict.fromkeys(("Failed", "OutOfService"), "replace"),
 }
 
 
@@ -22,11 +23,18 @@ def test_without_an_endpoint_one_is_created() -> None:
     assert choose_action(WANTED, None) == "create"
 
 
-@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("status", [status for status in STATUSES if status != "UpdateRollbackFailed"])
 def test_every_status_that_sagemaker_knows_is_decided_on(status: str) -> None:
     assert (
         choose_action(WANTED, Current(status, WANTED if status == "InService" else None)) == EXPECTED[status]
     )
+
+
+def test_an_endpoint_that_serves_a_mix_is_left_to_a_person() -> None:
+    """Deleting it would take down what serves."""
+    with pytest.raises(EndpointMixed, match="settle it by hand"):
+        choose_action(WANTED, Current("UpdateRollbackFailed", None))
+    assert is_serving("UpdateRollbackFailed")
 
 
 @pytest.mark.parametrize(

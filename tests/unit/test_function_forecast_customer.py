@@ -54,7 +54,7 @@ def released(pointer_table: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def runtime(released: str) -> Iterator[Stubber]:
-    with Stubber(client("sagemaker-runtime", read_timeout=24, attempts=1)) as stubber:
+    with Stubber(client("sagemaker-runtime", read_timeout=20, attempts=1)) as stubber:
         yield stubber
 
 
@@ -198,11 +198,13 @@ def test_every_error_of_the_endpoint_has_its_answer(
     assert "secret" not in json.dumps(document)
 
 
-@pytest.mark.parametrize(("original", "status"), [(400, 400), (500, 502), (0, 502), (507, 502)])
+@pytest.mark.parametrize(
+    ("original", "status"), [(400, 400), (422, 502), (500, 502), (0, 503), (404, 503), (507, 503)]
+)
 def test_an_error_of_the_container_leaks_nothing_but_a_refusal(
     ask: Ask, runtime: Stubber, original: int, status: int
 ) -> None:
-    message = json.dumps({"code": "bad", "message": "period must be below 100", "field": "period"})
+    message = json.dumps({"code": "InvalidRequest", "message": "period must be below 100", "field": "period"})
     fields = {"OriginalStatusCode": original, "OriginalMessage": message, "LogStreamArn": "arn:secret"}
     runtime.add_client_error("invoke_endpoint", "ModelError", "secret", 424, modeled_fields=fields)
 

@@ -114,7 +114,7 @@ def test_a_person_is_refused_while_a_run_reads_data(initiate: Callable[..., dict
         initiate({"reason": "once more"})
 
 
-def test_a_parameter_out_of_bounds_ends_the_run_before_it_takes_the_lock(
+def test_a_parameter_out_of_bounds_ends_the_run_which_then_releases_its_lock(
     initiate: Callable[..., dict[str, Any]],
 ) -> None:
     client("ssm").put_parameter(
@@ -123,7 +123,13 @@ def test_a_parameter_out_of_bounds_ends_the_run_before_it_takes_the_lock(
 
     with pytest.raises(SettingError, match="parameter training/horizon is '0'"):
         initiate({})
-    assert RunTable("runs").latest() is None
+
+    # What CloseFailedRun does next.
+    table = RunTable("runs")
+    lock = table.holder()
+    assert lock is not None
+    table.close(lock["execution_arn"], "FAILED", {})
+    assert table.holder() is None
 
 
 def test_sources_that_are_there_are_not_copied_again(layer: Stubber) -> None:

@@ -25,10 +25,11 @@ from fleetcast.domain.triggers import Trigger
 
 
 @pytest.fixture
-def prepared(buckets: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def prepared(buckets: tuple[str, str], run_table: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A run of three customers, two of them trained; returns EvaluateRun's sample for it."""
     monkeypatch.setenv("STACK_NAME", "fleetcast")
     monkeypatch.setenv("DATA_BUCKET", "data-bucket")
+    monkeypatch.setenv("RUN_TABLE", run_table)
     event = sample("evaluate_run")
     write_rows(f"{event['uris']['quality']}quality.jsonl.gz", [quality(c) for c in ("a/b", "2", "3")])
     summary = {"files": [{"key": "raw/a.csv", "status": "read", "rows": 90, "reason": ""}]}
@@ -47,6 +48,24 @@ def test_a_run_is_judged_and_its_ledger_written(prepared: dict[str, Any]) -> Non
     assert answered["summary"]["statuses"] == {"trained": 2, "too_short": 1}
     assert "succeeded, 2 of 3 customers" in answered["alert"]["subject"]
     assert len(read_ledger(f"s3://data-bucket/ledger/run_id={RUN_ID}/part-0.parquet")) == 3
+
+
+def test_customers_that_the_last_successful_run_saw_and_this_one_does_not_are_absent(
+    prepared: dict[str, Any], execution: Callable[[], str]
+) -> None:
+    """A fleet that disappears from the data must not look like a success."""
+    former = "r20260101000000-abcdef"
+    seen = build_ledger(former, [quality(c) for c in ("2", "gone")], [training(c) for c in ("2", "gone")])
+    run_reports.write_report("data-bucket", former, seen, GATE.judge(seen))
+    table, mine = RunTable("runs"), execution()
+    table.acquire(former, mine, Trigger("manual", "by hand"))
+    table.close(mine, "SUCCEEDED", {})
+
+    answered = invoke("evaluate_run", prepared)
+
+    assert answered["summary"]["statuses"] == {"trained": 2, "too_short": 1, "absent": 1}
+    assert not answered["accepted"]
+    assert "25.0% of the customers failed" in answered["alert"]["message"]
 
 
 def test_a_rejected_run_answers_in_the_same_shape(prepared: dict[str, Any]) -> None:
@@ -136,8 +155,8 @@ def test_a_run_is_closed_whoever_says_that_it_ended(
 
     as_known("CloseRun", answered)
     assert answered == {"run_id": RUN_ID, "again": False}
-    assert RunTable(run_table).latest() is None
-    assert invoke("close_run", event) == {"run_id": None, "again": False}
+    assert RunTable(run_table).holder() is None
+    assert invoke("close_run", event) == {"run_id": event.get("run_id"), "again": False}
 
 
 def test_a_failure_is_explained(credentials: None, monkeypatch: pytest.MonkeyPatch) -> None:

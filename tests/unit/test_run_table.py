@@ -175,9 +175,11 @@ def test_a_lock_whose_execution_aws_has_forgotten_is_taken_over(table: RunTable,
     assert table.acquire("r2", execution(), SCHEDULE) == ("acquired", "r2")
 
 
-def test_data_does_not_join_a_run_that_has_collected_for_hours(table: RunTable, execution: Start) -> None:
+def test_data_does_not_join_a_run_that_died_while_it_collected(table: RunTable, execution: Start) -> None:
     """It died while it waited, and nobody heard of it: what joined it would never be read."""
-    table.acquire("r1", execution(), DATA)
+    dead = execution()
+    table.acquire("r1", dead, DATA)
+    client("stepfunctions").stop_execution(executionArn=dead)
     client("dynamodb").update_item(
         TableName="runs",
         Key={"run_id": {"S": LOCK}},
@@ -217,6 +219,29 @@ def test_closing_keeps_what_the_record_already_says(table: RunTable, execution: 
 
     assert read("r1")["reason"] == "new data"
     assert read("r1")["summary"] == {"trained": 3, "error_ratio": 0.87, "reasons": []}
+
+
+def test_a_repeated_close_still_knows_that_another_run_was_asked_for(
+    table: RunTable, execution: Start
+) -> None:
+    """The answer to the first one may be lost; the wish must not be."""
+    mine = execution()
+    table.acquire("r1", mine, MANUAL)
+    begin_to_read_data(mine)
+    table.acquire("r2", execution(), DATA)
+
+    assert table.close(mine, "SUCCEEDED", {}, "r1") == ("r1", True)
+    assert table.close(mine, "SUCCEEDED", {}, "r1") == ("r1", True)
+
+
+def test_the_last_successful_run_is_the_newest_that_succeeded(table: RunTable, execution: Start) -> None:
+    assert table.last_successful() is None
+    for run_id, status in (("r1", "SUCCEEDED"), ("r2", "SUCCEEDED"), ("r3", "FAILED")):
+        mine = execution()
+        table.acquire(run_id, mine, MANUAL)
+        table.close(mine, status, {})
+
+    assert table.last_successful() == "r2"
 
 
 def test_closing_twice_changes_nothing(table: RunTable, execution: Start) -> None:
@@ -270,10 +295,10 @@ def test_of_many_that_ask_at_once_one_gets_the_lock(table: RunTable, execution: 
 
 
 def test_health_sees_who_holds_the_lock(table: RunTable, execution: Start) -> None:
-    assert table.latest() is None
+    assert table.holder() is None
 
     table.acquire("r1", execution(), DATA)
 
-    lock = table.latest()
+    lock = table.holder()
     assert lock
     assert lock["holder"] == "r1"

@@ -20,7 +20,7 @@ KEYS = ("source", "detail-type", "detail", "id", "time", "after", "reason", "obj
             "changed parameter: /fleetcast/fleetcast/training/horizon",
         ),
         ("execution_schedule", "schedule", "schedule at 2026-01-31T03:00:00Z"),
-        ("execution_queued", "queued", "asked for during run r20260131020000-0a1b2c"),
+        ("execution_queued", "queued", "asked for during execution r20260131020000-0a1b2c"),
         ("execution_manual", "manual", "new tariff zones, asked for by the data team"),
     ],
 )

@@ -1,8 +1,9 @@
 """Reading CSV in a stream: separators, encodings, quotation marks and all that can be wrong with them.
 
-The separator is the one of `,` `;` and tab with which the header has the three columns. Encodings are UTF-8
-with or without a byte order mark, and UTF-16 with one; a file that turns out not to be UTF-8 is read again as
-Windows-1252, and where that has no character for a byte, as Latin-1, and its report says so.
+The separator is the one of `,` `;` and tab with which the header has the three columns. Where it is `;`, a value
+may have a decimal comma (`100,45`). Thousands are never separated: beside `1.234,5`, `1.234` could be either.
+Encodings are UTF-8 with or without a byte order mark, and UTF-16 with one; a line that is not UTF-8 is read as
+Windows-1252, and where that has no character for a byte, as Latin-1, and the file's report counts such lines.
 """
 
 import codecs
@@ -16,28 +17,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from fleetcast_processing.decoding import Utf8Lines, as_utf8, note_on
 from fleetcast_processing.raw_files import HEAD_BYTES, RejectedFile, brief, text_head
 from fleetcast_processing.settings import Columns
 
 _BLOCK_BYTES = 4 * 1024 * 1024
 _SEPARATORS = (",", ";", "\t")
 _OPEN_QUOTATION = "a quotation mark opens and does not close where its field ends"
-
-
-class WrongEncoding(Exception):
-    """The file is not in the encoding tried."""
+_WRONG_ENCODING = "its bytes are not text in the encoding that its first bytes announce"
+_DECIMAL_COMMA = r"^\s*[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?\s*$"
 
 
 class CsvRows:
-    """One pass over a CSV file in one encoding."""
+    """One pass over a CSV file."""
 
-    def __init__(self, path: Path, kind: str, head: bytes, encoding: str, note: str | None = None) -> None:
-        self.note = note
+    def __init__(self, path: Path, kind: str) -> None:
         self.malformed = 0
+        self.note: str | None = None
         self._path = path
         self._compression = "gzip" if kind == "gzip" else None
-        self._head = head
-        self._encoding = encoding
+        self._head = text_head(path, kind)
+        self._utf16 = self._head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         self._open_quotation = False
 
     def batches(self, columns: Columns) -> Iterator[pa.RecordBatch]:
@@ -45,24 +45,35 @@ class CsvRows:
 
         Raises:
             RejectedFile: the file cannot be read to its end.
-            WrongEncoding: its bytes are not text in this encoding.
         """
-        separator, names = _header(self._head.decode(self._encoding, errors="replace"), columns)
+        if b"\0" in self._head and not self._utf16:
+            raise RejectedFile("it is not text: it contains NUL bytes")
         with pa.input_stream(str(self._path), compression=self._compression) as stream:
-            reader = self._guarded(lambda: self._reader(stream, separator, names))
+            lines = Utf8Lines(stream, _BLOCK_BYTES)
+            separator, names = _header(self._head_text(), columns)
+            source = stream if self._utf16 else lines
+            reader = self._guarded(lambda: self._reader(source, separator, names))
             while reader is not None and (batch := self._guarded(reader.read_next_batch)) is not None:
                 if self._open_quotation or _has_line_break(batch):
                     raise RejectedFile(_OPEN_QUOTATION)
-                yield batch.rename_columns(["customer", "timestamp", "value"])
+                yield _plain_numbers(batch, separator)
+            self.note = "read as UTF-16" if self._utf16 else note_on(lines.foreign)
         if self._open_quotation:
             raise RejectedFile(_OPEN_QUOTATION)
 
+    def _head_text(self) -> str:
+        if self._utf16:
+            return self._head.decode("utf-16", errors="replace")
+        return as_utf8(self._head).decode()
+
     def _reader(
-        self, stream: pa.NativeFile, separator: str, names: list[str]
+        self, source: pa.NativeFile | Utf8Lines, separator: str, names: list[str]
     ) -> arrow_csv.CSVStreamingReader:
         return arrow_csv.open_csv(
-            stream,
-            read_options=arrow_csv.ReadOptions(block_size=_BLOCK_BYTES, encoding=self._encoding),
+            source,
+            read_options=arrow_csv.ReadOptions(
+                block_size=_BLOCK_BYTES, encoding="utf-16" if self._utf16 else "utf8"
+            ),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=separator, newlines_in_values=True, invalid_row_handler=self._skip
             ),
@@ -86,32 +97,17 @@ class CsvRows:
         except StopIteration:
             return None
         except UnicodeDecodeError as error:
-            raise WrongEncoding from error
+            raise RejectedFile(_WRONG_ENCODING) from error
         except pa.ArrowInvalid as error:
             return _judge(error)
         except OSError as error:
             raise RejectedFile(f"it cannot be read to its end: {brief(error)}") from error
 
 
-def csv_passes(path: Path, kind: str) -> list[CsvRows]:
-    """Return the ways to read the file, likeliest first; the next is for when one raises WrongEncoding."""
-    head = text_head(path, kind)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return [CsvRows(path, kind, head, "utf-16", "read as UTF-16")]
-    if b"\0" in head:
-        raise RejectedFile("it is not text: it contains NUL bytes")
-    passes = [CsvRows(path, kind, head, "utf8")]
-    if not head.startswith(codecs.BOM_UTF8):
-        for encoding, title in (("cp1252", "Windows-1252"), ("latin-1", "Latin-1")):
-            note = f"read as {title}, because it is not valid UTF-8"
-            passes.append(CsvRows(path, kind, head, encoding, note))
-    return passes
-
-
 def _judge(error: pa.ArrowInvalid) -> None:
     message = brief(error)
     if "invalid UTF8" in message:
-        raise WrongEncoding
+        raise RejectedFile(_WRONG_ENCODING)
     if "straddling object" in message:
         raise RejectedFile(f"a line is longer than {_BLOCK_BYTES} bytes, or {_OPEN_QUOTATION}")
     if "Empty CSV" not in message:  # a header without any row: nothing to read, nothing wrong
@@ -120,6 +116,14 @@ def _judge(error: pa.ArrowInvalid) -> None:
 
 def _has_line_break(batch: pa.RecordBatch) -> bool:
     return any(pc.any(pc.match_substring(batch.column(index), "\n")).as_py() for index in (1, 2))
+
+
+def _plain_numbers(batch: pa.RecordBatch, separator: str) -> pa.RecordBatch:
+    customer, timestamp, value = batch.columns
+    if separator == ";":
+        with_comma = pc.match_substring_regex(value, _DECIMAL_COMMA)
+        value = pc.if_else(with_comma, pc.replace_substring(value, ",", "."), value)
+    return pa.record_batch([customer, timestamp, value], names=["customer", "timestamp", "value"])
 
 
 def _header(text: str, columns: Columns) -> tuple[str, list[str]]:

@@ -1,7 +1,6 @@
 """Reading all raw files into the spill: each file whole or not at all."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from fleetcast_processing.csv_rows import CsvRows, WrongEncoding, csv_passes
+from fleetcast_processing.csv_rows import CsvRows
 from fleetcast_processing.parquet_rows import ParquetRows
 from fleetcast_processing.raw_files import RawFile, RejectedFile, kind_of
 from fleetcast_processing.rows import to_rows
@@ -34,11 +33,15 @@ class FileReport:
 class Intake:
     """Gathers batches of many files before converting them, and can forget the file it is reading."""
 
-    def __init__(self, spill: Spill, columns: Columns, zone: str) -> None:
+    def __init__(self, spill: Spill, columns: Columns, zone: str, latest: int) -> None:
         self.strays: Counter[str] = Counter()
+        self.bad_cells: dict[str, str] = {}
+        """The first cell that could not be used, of every customer who may turn out to have no usable row."""
+        self._bad_cells_of_current: dict[str, str] = {}
         self._spill = spill
         self._columns = columns
         self._zone = zone
+        self._latest = latest
         self._finished: list[pa.RecordBatch] = []
         self._current: list[pa.RecordBatch] = []
         self._bytes = 0
@@ -47,7 +50,8 @@ class Intake:
     def read(self, file: RawFile) -> FileReport:
         """Take in a file's rows; a file that cannot be used leaves no trace but its report."""
         try:
-            source, rows = self._first_that_fits(_passes(file.path))
+            source = _source(file.path)
+            rows = self._read_whole(source)
         except RejectedFile as rejection:
             return FileReport(file.key, "rejected", 0, str(rejection))
         self._keep_current()
@@ -55,19 +59,15 @@ class Intake:
         return FileReport(file.key, "read", rows + source.malformed, source.note)
 
     def finish(self) -> None:
-        self._convert(self._finished)
+        self._convert(self._finished, self.bad_cells)
         self._finished = []
 
-    def _first_that_fits(self, passes: Sequence[CsvRows | ParquetRows]) -> tuple[CsvRows | ParquetRows, int]:
-        for source in passes:
-            try:
-                return source, sum(self._add(batch) for batch in source.batches(self._columns))
-            except WrongEncoding:
-                self._forget_current()
-            except BaseException:
-                self._forget_current()
-                raise
-        raise RejectedFile("its bytes are not text in the encoding that its first bytes announce")
+    def _read_whole(self, source: CsvRows | ParquetRows) -> int:
+        try:
+            return sum(self._add(batch) for batch in source.batches(self._columns))
+        except BaseException:
+            self._forget_current()
+            raise
 
     def _add(self, batch: pa.RecordBatch) -> int:
         self._current.append(batch)
@@ -80,28 +80,38 @@ class Intake:
         self.finish()
         if self._before_current is None:
             self._before_current = (self._spill.mark(), self.strays.copy())
-        self._convert(self._current)
+        self._convert(self._current, self._bad_cells_of_current)
         self._current, self._bytes = [], 0
 
     def _keep_current(self) -> None:
         self._finished += self._current
-        self._current, self._before_current = [], None
+        _add_missing(self.bad_cells, self._bad_cells_of_current)
+        self._start_next()
 
     def _forget_current(self) -> None:
         if self._before_current:
             mark, self.strays = self._before_current
             self._spill.rewind(mark)
         self._bytes -= sum(batch.nbytes for batch in self._current)
-        self._current, self._before_current = [], None
+        self._start_next()
 
-    def _convert(self, batches: list[pa.RecordBatch]) -> None:
+    def _start_next(self) -> None:
+        self._current, self._before_current, self._bad_cells_of_current = [], None, {}
+
+    def _convert(self, batches: list[pa.RecordBatch], bad_cells: dict[str, str]) -> None:
         for _, alike in groupby(batches, key=lambda batch: batch.schema):
-            rows, strays = to_rows(pa.Table.from_batches(list(alike)), self._zone)
-            self.strays += strays
-            if len(rows.codes):
-                self._spill.append(rows)
+            taken = to_rows(pa.Table.from_batches(list(alike)), self._zone, self._latest)
+            self.strays += taken.strays
+            _add_missing(bad_cells, taken.bad_cells)
+            if len(taken.rows.codes):
+                self._spill.append(taken.rows)
 
 
-def _passes(path: Path) -> Sequence[CsvRows | ParquetRows]:
+def _add_missing(bad_cells: dict[str, str], later: dict[str, str]) -> None:
+    for customer, cell in later.items():
+        bad_cells.setdefault(customer, cell)
+
+
+def _source(path: Path) -> CsvRows | ParquetRows:
     kind = kind_of(path)
-    return [ParquetRows(path)] if kind == "parquet" else csv_passes(path, kind)
+    return ParquetRows(path) if kind == "parquet" else CsvRows(path, kind)

@@ -6,6 +6,7 @@ What has to fit is the longest single series (about 100 bytes a row) and one rep
 
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from fleetcast_processing.spill import MAX_PARTITIONS, Spill
 
 _PARTITION_BYTES = 16 * 1024 * 1024
 _PACKED_RATIO = 5
+_FUTURE_SECONDS = 2 * 86_400
+"""A row later than this after the job's start has a wrong timestamp, and would move the forecast there."""
 
 
 class NothingToTrain(DataError):
@@ -66,9 +69,9 @@ def _run(settings: ProcessingSettings, folders: Folders, scratch: Path) -> Summa
         )
     spill = Spill(scratch, _partitions(files))
     try:
-        intake = Intake(spill, settings.columns, settings.time_zone)
+        intake = Intake(spill, settings.columns, settings.time_zone, _latest_instant())
         reports = _read(intake, files)
-        customers, store = _group(spill, scratch)
+        customers, store = _group(spill, scratch, intake.bad_cells)
     finally:
         spill.close()
     customers = _write_series(customers, store, settings, folders.series)
@@ -77,6 +80,11 @@ def _run(settings: ProcessingSettings, folders: Folders, scratch: Path) -> Summa
     write_summary(folders.quality / "summary.json", summary)
     _require_something_to_train(summary)
     return summary
+
+
+def _latest_instant() -> int:
+    # Nothing is measured tomorrow, but a wrong zone makes it look so for up to a day.
+    return int((time.time() + _FUTURE_SECONDS) * 1_000_000)
 
 
 def _partitions(files: list[RawFile]) -> int:
@@ -99,7 +107,7 @@ def _read(intake: Intake, files: list[RawFile]) -> list[FileReport]:
     return reports
 
 
-def _group(spill: Spill, scratch: Path) -> tuple[pa.Table, SeriesStore]:
+def _group(spill: Spill, scratch: Path, bad_cells: Mapping[str, str]) -> tuple[pa.Table, SeriesStore]:
     """Turn every partition into series, kept on disk one after the other; return the customers by id."""
     started = time.monotonic()
     store, tables = SeriesStore(scratch), []
@@ -107,6 +115,8 @@ def _group(spill: Spill, scratch: Path) -> tuple[pa.Table, SeriesStore]:
         series = to_series(spill.read(number))
         tables.append(store.append(series))
     customers = pa.concat_tables(tables).sort_by("customer_id")
+    cells = [bad_cells.get(name) for name in customers.column("customer_id").to_pylist()]
+    customers = customers.append_column("bad_cell", pa.array(cells, pa.string()))
     log("group", started, customers=len(customers), rows_kept=store.rows)
     return customers, store
 

@@ -76,7 +76,7 @@ def _reason(customer: dict[str, Any]) -> str:
     values, timestamps = customer["bad_values"], customer["bad_timestamps"]
     return (
         f"none of its {customer['rows_read']} rows can be used: {values} without a usable value, "
-        f"{timestamps} without a usable timestamp"
+        f"{timestamps} without a usable timestamp; the first has {customer['bad_cell']}"
     )
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fleetcast.domain.names import MAX_CUSTOMER_ID
-from fleetcast_processing.timestamps import Int64, read_timestamps
+from fleetcast_processing.timestamps import BAD, Int64, read_timestamps
 
 Int32 = npt.NDArray[np.int32]
 Float64 = npt.NDArray[np.float64]
@@ -20,6 +20,7 @@ LARGEST_VALUE = 1e15
 _EMPTY, _TOO_LONG, _CONTROL_CHARACTER = 1, 2, 3
 STRAY_REASONS = {_EMPTY: "empty", _TOO_LONG: "too_long", _CONTROL_CHARACTER: "control_character"}
 
+_QUOTED_CHARACTERS = 40
 _SLICE_ROWS = 4096
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
@@ -44,17 +45,56 @@ class Rows:
         )
 
 
-def to_rows(table: pa.Table, zone: str) -> tuple[Rows, Counter[str]]:
-    """Read a table of customer, timestamp, value; also count the rows that belong to no customer, and why."""
+@dataclass(frozen=True)
+class Taken:
+    """What a table of raw columns gave."""
+
+    rows: Rows
+    strays: Counter[str]
+    """How many rows belong to no customer, by reason."""
+    bad_cells: dict[str, str]
+    """The first unusable cell of each customer of whom this table has no usable row."""
+
+
+def to_rows(table: pa.Table, zone: str, latest: int) -> Taken:
+    """Read a table of customer, timestamp, value; a timestamp beyond `latest` is bad."""
     encoded = pc.dictionary_encode(table.column("customer").combine_chunks())
     # Index -1, a missing cell, picks the last element.
     verdicts = np.append(_judge_ids(encoded.dictionary), _EMPTY)
     codes: Int32 = encoded.indices.fill_null(-1).to_numpy()
     when = read_timestamps(table.column("timestamp").combine_chunks(), zone)
-    rows = Rows(encoded.dictionary, codes, when.utc, when.repeat, read_values(table.column("value")))
+    instants = np.where(when.utc > latest, BAD, when.utc)
+    rows = Rows(encoded.dictionary, codes, instants, when.repeat, read_values(table.column("value")))
+    bad_cells = _bad_cells(table, rows, verdicts)
     if not verdicts[:-1].any() and codes.min(initial=0) >= 0:
-        return rows, Counter()
-    return _without_strays(rows, verdicts)
+        return Taken(rows, Counter(), bad_cells)
+    return Taken(*_without_strays(rows, verdicts), bad_cells)
+
+
+def _bad_cells(table: pa.Table, rows: Rows, verdicts: npt.NDArray[np.uint8]) -> dict[str, str]:
+    usable = ~((rows.instants == BAD) | np.isnan(rows.values))
+    if usable.all():
+        return {}
+    hopeless = verdicts == 0
+    hopeless[rows.codes[usable]] = False
+    places = np.flatnonzero(hopeless[rows.codes])
+    codes, first = np.unique(rows.codes[places], return_index=True)
+    customers = rows.customers.take(pa.array(codes)).to_pylist()
+    places = places[first]
+    names = np.where(rows.instants[places] == BAD, "timestamp", "value").tolist()
+    cells = (
+        _quoted(name, table.column(name)[place].as_py())
+        for name, place in zip(names, places.tolist(), strict=True)
+    )
+    return dict(zip(customers, cells, strict=True))
+
+
+def _quoted(name: str, cell: object) -> str:
+    text = "" if cell is None else str(cell)
+    if not text:
+        return f"an empty {name}"
+    # Escaped by repr, whatever is in the cell can be shown in an email and on a terminal.
+    return f"the {name} {text[:_QUOTED_CHARACTERS]!r}" + ("…" if len(text) > _QUOTED_CHARACTERS else "")
 
 
 def _judge_ids(ids: pa.Array) -> npt.NDArray[np.uint8]:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fleetcast_processing.magnitudes import are_absurd
 from fleetcast_processing.rows import Float64, Int32, Rows
 from fleetcast_processing.timestamps import BAD, Int64
 
@@ -29,6 +30,10 @@ def to_series(rows: Rows) -> Series:
     bad_instant = rows.instants == BAD
     bad_value = np.isnan(rows.values) & ~bad_instant
     codes, instants, values = _sorted(rows, ~(bad_instant | bad_value))
+    absurd = are_absurd(codes, values, _is_last_of_duplicates(codes, instants), size)
+    bad_values = _count(rows.codes[bad_value], size) + _count(codes[absurd], size)
+    if absurd.any():
+        codes, instants, values = codes[~absurd], instants[~absurd], values[~absurd]
     usable = _count(codes, size)
     last = _is_last_of_duplicates(codes, instants)
     if not last.all():
@@ -41,7 +46,7 @@ def to_series(rows: Rows) -> Series:
         "rows_kept": kept,
         "duplicates": usable - kept,
         "bad_timestamps": _count(rows.codes[bad_instant], size),
-        "bad_values": _count(rows.codes[bad_value], size),
+        "bad_values": bad_values,
         "negatives": _count(codes[values < 0], size),
         **_first_and_last(instants, start, kept),
         "fingerprint": _fingerprints(instants, values, start, kept),

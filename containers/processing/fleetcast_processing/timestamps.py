@@ -2,11 +2,12 @@
 
 Understood: ISO 8601 (date; date and time after `T` or a space; minutes, seconds or fractions; `Z`, `+hh:mm`,
 `+hhmm`, `+hh` or nothing), 10-digit epoch seconds and 13-digit epoch milliseconds, mixed at will. Outside the
-years 1900 to 2199 a timestamp is a sentinel or an accident, not a reading: it counts as bad.
+years 1900 to 2199 a timestamp is a sentinel or an accident, not a reading: it counts as bad. So does, in
+`rows.to_rows`, one that is later than a reading can be when the job starts.
 
 A naive timestamp is wall-clock time of the configured zone. Two hours a year need a rule:
 
-- A time that the clock shows twice: a customer's first row with it (in reading order: files by key, then
+- A time that the clock shows twice: a customer's first usable row with it (in reading order: files by key, then
   lines) is the first passing, every further row the second, as a meter that logs through it writes them.
 - A time that the clock skips never was: the row counts as bad, as its neighbours hold the real readings. Only
   midnight is moved to the moment the clock jumped to, since it labels a day, and that day exists.

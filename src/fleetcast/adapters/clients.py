@@ -8,16 +8,17 @@ from botocore.config import Config
 
 
 @cache
-def client(service: str, *, read_timeout: float = 60, attempts: int = 4) -> Any:
+def client(service: str, *, read_timeout: float = 60, attempts: int = 4, connect_timeout: float = 3) -> Any:
     """Return the client of `service`; the endpoint URL in the environment decides which cloud it talks to.
 
     Args:
         service: boto3's name of the service.
         read_timeout: seconds to wait for an answer.
         attempts: how often a call is made before its error comes back.
+        connect_timeout: seconds to wait for a connection.
     """
     config = Config(
-        connect_timeout=3,
+        connect_timeout=connect_timeout,
         read_timeout=read_timeout,
         retries={"total_max_attempts": attempts, "mode": "standard"},
         max_pool_connections=32,

@@ -1,6 +1,7 @@
 """The multi-model endpoint: what it is, and one invocation of it."""
 
 import json
+import re
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,7 +12,10 @@ from fleetcast.errors import DataError, PlatformError, RequestError
 
 # API Gateway gives up after 29 s: answer before it does. A loading model is reported after 60 s, so the
 # caller is told to come back instead.
-_READ_TIMEOUT_SECONDS = 24
+_READ_TIMEOUT_SECONDS = 20
+_ABSENT = re.compile(r"[Ee]ndpoint .*not found", re.DOTALL)
+# No answer at all (0: overload or a crash), unloaded in between, starting or ending, out of memory for the moment.
+_CONTAINER_PASSING = frozenset((0, 404, 409, 503, 507))
 _PASSING = frozenset(
     (
         *("ModelNotReadyException", "ServiceUnavailable", "InternalFailure", "InternalDependencyException"),
@@ -20,22 +24,35 @@ _PASSING = frozenset(
 )
 
 
+def endpoint_status(name: str) -> str | None:
+    """Return the endpoint's status, or None when there is no such endpoint."""
+    endpoint = _describe(name)
+    return str(endpoint["EndpointStatus"]) if endpoint else None
+
+
 def describe_endpoint(name: str) -> Current | None:
     """Return the endpoint's status and what it serves, or None when there is no such endpoint."""
     sagemaker = client("sagemaker")
-    try:
-        endpoint = sagemaker.describe_endpoint(EndpointName=name)
-    except ClientError as error:
-        # SageMaker has no error of its own for this; the sentence is the only sign.
-        if "Could not find" in error.response["Error"]["Message"]:
-            return None
-        raise
+    endpoint = _describe(name)
+    if endpoint is None:
+        return None
     config_name = endpoint.get("EndpointConfigName")
     if endpoint["EndpointStatus"] != "InService" or not config_name:
         return Current(endpoint["EndpointStatus"], None)
     variant = sagemaker.describe_endpoint_config(EndpointConfigName=config_name)["ProductionVariants"][0]
     model = sagemaker.describe_model(ModelName=variant["ModelName"])
     return Current(endpoint["EndpointStatus"], describe_serving(model, variant))
+
+
+def _describe(name: str) -> dict[str, Any] | None:
+    try:
+        endpoint: dict[str, Any] = client("sagemaker").describe_endpoint(EndpointName=name)
+    except ClientError as error:
+        # SageMaker has no error of its own for this; the sentence is the only sign.
+        if "Could not find" in error.response["Error"]["Message"]:
+            return None
+        raise
+    return endpoint
 
 
 def invoke(endpoint: str, target_model: str, document: dict[str, Any]) -> Any:
@@ -71,21 +88,31 @@ def _refuse_constant(name: str) -> None:
 
 
 def _translate(error: ClientError, target_model: str) -> Exception:
-    code = error.response["Error"]["Code"]
-    if code == "ModelError" and 400 <= int(error.response.get("OriginalStatusCode", 0)) < 500:
-        return _refusal(str(error.response.get("OriginalMessage", "")))
-    if code in ("ValidationError", "ModelError"):
-        return DataError(f"model {target_model} cannot answer: {code}: {error.response['Error']['Message']}")
-    if code in _PASSING:
-        return PlatformError(f"the model is not ready: {code}")
+    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    if code == "ModelError":
+        return _from_container(error, target_model)
+    if code in _PASSING or (code == "ValidationError" and _ABSENT.search(message)):
+        return PlatformError(f"the endpoint is not ready: {code}: {message}")
+    if code == "ValidationError":
+        return DataError(f"model {target_model} cannot be served: {message}")
     unforeseen: Exception = error
     return unforeseen  # such as a denied access: waiting will not help, and the caller cannot
 
 
-def _refusal(message: str) -> Exception:
-    """Pass on the container's own sentence, which is written for callers; anything else stays inside."""
+def _from_container(error: ClientError, target_model: str) -> Exception:
+    """Judge what the container said; only its own words about the request may reach a caller."""
+    status = int(error.response.get("OriginalStatusCode", 0))
+    said = _document(str(error.response.get("OriginalMessage", "")))
+    if status == 400 and said.get("code") == "InvalidRequest":
+        return RequestError(str(said["message"]), said.get("field"))
+    if status in _CONTAINER_PASSING:
+        return PlatformError(f"the container is not ready: {status}: {said}")
+    return DataError(f"model {target_model} cannot answer: {status}: {said}")
+
+
+def _document(text: str) -> dict[str, Any]:
     try:
-        document = json.loads(message)
-        return RequestError(str(document["message"]), document.get("field"))
-    except (ValueError, TypeError, KeyError):
-        return DataError(f"the model refused the request without a reason: {message[:200]}")
+        document = json.loads(text)
+    except ValueError:
+        return {"message": text[:200]}
+    return document if isinstance(document, dict) and "message" in document else {"message": text[:200]}

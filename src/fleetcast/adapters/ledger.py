@@ -32,5 +32,7 @@ def write_ledger(uri: str, rows: Sequence[LedgerRow]) -> None:
 
 
 def read_ledger(uri: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = parquet.read_table(io.BytesIO(read_bytes(uri))).to_pylist()
+    rows: list[dict[str, Any]] = parquet.read_table(
+        io.BytesIO(read_bytes(uri)), use_threads=False
+    ).to_pylist()
     return rows

@@ -5,14 +5,24 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from fleetcast.adapters.clients import client
 from fleetcast.adapters.items import from_item, to_value
 from fleetcast.domain.pointers import Release
-from fleetcast.errors import UnknownCustomer
+from fleetcast.errors import PlatformError, UnknownCustomer
 
 _WRITERS = 16
+# A caller waits behind this: two tries of 2.5 s at most leave the endpoint its time.
+_QUICKLY: dict[str, Any] = {"read_timeout": 1.5, "connect_timeout": 1, "attempts": 2}
+_BUSY = frozenset(
+    (
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "InternalServerError",
+    )
+)
 
 
 class PointerTable:
@@ -22,8 +32,21 @@ class PointerTable:
         self._table = table
 
     def get(self, customer_id: str) -> Release:
-        """Return the champion of a customer, or raise UnknownCustomer."""
-        answer = client("dynamodb").get_item(TableName=self._table, Key={"customer_id": {"S": customer_id}})
+        """Return the champion of a customer.
+
+        Raises:
+            UnknownCustomer: none was ever released.
+            PlatformError: the table does not answer in time, or is asked for too much.
+        """
+        key = {"customer_id": {"S": customer_id}}
+        try:
+            answer = client("dynamodb", **_QUICKLY).get_item(TableName=self._table, Key=key)
+        except BotoCoreError as error:
+            raise PlatformError("the pointer table does not answer in time") from error
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _BUSY:
+                raise
+            raise PlatformError("the pointer table is asked for too much") from error
         champion = from_item(answer.get("Item", {})).get("champion")
         if not champion:
             raise UnknownCustomer(f"customer {customer_id!r} has no released model", "customer_id")
@@ -45,7 +68,8 @@ class PointerTable:
                 Key={"customer_id": {"S": customer_id}},
                 UpdateExpression="SET previous = if_not_exists(champion, :none), champion = :new,"
                 " updated_at = :now, updated_by = :by",
-                ConditionExpression="attribute_not_exists(champion) OR champion.run_id <> :run",
+                # Run ids sort by time: an older run that is started again must not take a customer back.
+                ConditionExpression="attribute_not_exists(champion) OR champion.run_id < :run",
                 ExpressionAttributeValues=_values(
                     none=None,
                     new=release.to_document(),

@@ -6,13 +6,24 @@ from typing import Any
 
 from fleetcast.adapters.storage import list_uris, read_json, read_rows, write_bytes, write_rows
 from fleetcast.domain.gate import LedgerRow, Verdict
+from fleetcast.domain.intake import Intake
 from fleetcast.domain.pointers import Release
 from fleetcast.domain.runs import decisions_key, ledger_key, metrics_key
 
 
-def read_quality(prefix: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the quality rows of all customers, and what became of every raw file."""
-    return list(read_rows(f"{prefix}quality.jsonl.gz")), read_json(f"{prefix}summary.json")["files"]
+def read_quality(prefix: str) -> tuple[list[dict[str, Any]], Intake]:
+    """Return the quality rows of all customers, and what became of the raw files as a whole."""
+    return list(read_rows(f"{prefix}quality.jsonl.gz")), Intake.from_document(
+        read_json(f"{prefix}summary.json")
+    )
+
+
+def read_customers(bucket: str, run_id: str) -> list[str]:
+    """Return the customers that a run found in the data."""
+    from fleetcast.adapters.ledger import read_ledger  # noqa: PLC0415  # as below
+
+    rows = read_ledger(f"s3://{bucket}/{ledger_key(run_id)}")
+    return [row["customer_id"] for row in rows if row["status"] != "absent"]
 
 
 def read_training(checkpoints: str) -> Iterator[dict[str, Any]]:

@@ -13,8 +13,8 @@ from fleetcast.errors import RunInProgress
 
 LOCK = "lock"
 _EVENT_MEMORY_SECONDS = 7 * 24 * 3600  # EventBridge delivers again for a day at most
-# data/settle_seconds ends at an hour: a run that has collected for two is dead, and what joined it would be lost.
-_LONGEST_COLLECTING = timedelta(hours=2)
+# Data must not join a dead run; asking after it for every file of a burst would be too much.
+_TRUSTED_SECONDS = 120
 Outcome = Literal["acquired", "duplicate", "joined", "queued"]
 
 
@@ -63,21 +63,40 @@ class RunTable:
                 return "queued", lock["holder"]
         raise RunInProgress("the run lock changed hands ten times while it was asked for; try again")
 
-    def close(self, execution_arn: str, status: str, facts: dict[str, Any]) -> tuple[str | None, bool]:
-        """Write how a run ended and release its lock; nothing changes when that already happened.
+    def close(
+        self, execution_arn: str, status: str, facts: dict[str, Any], run_id: str | None = None
+    ) -> tuple[str | None, bool]:
+        """Write how a run ended and release its lock; a repeated call changes nothing and answers the same.
 
         Returns:
             The run's id (None when this execution holds no lock), and whether another run was asked for meanwhile.
         """
         lock = self._lock()
         if lock is None or lock["execution_arn"] != execution_arn:
-            return None, False
-        self._finish(lock["holder"], {"status": status, "ended_at": _now(), **facts})
+            return (run_id, bool(self._item(run_id).get("again"))) if run_id else (None, False)
+        # The wish is kept before its lock goes: the answer to this call may get lost on its way.
+        closing = {"status": status, "ended_at": _now(), "again": lock["again"], **facts}
+        self._finish(lock["holder"], closing)
         return lock["holder"], self._release(execution_arn)
 
-    def latest(self) -> dict[str, Any] | None:
+    def holder(self) -> dict[str, Any] | None:
         """Return the run that holds the lock, if any."""
         return self._lock()
+
+    def last_successful(self) -> str | None:
+        """Return the id of the newest run that succeeded; the table is as small as the number of runs."""
+        pages = (
+            client("dynamodb")
+            .get_paginator("scan")
+            .paginate(
+                TableName=self._table,
+                ProjectionExpression="run_id",
+                FilterExpression="#status = :succeeded",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues={":succeeded": {"S": "SUCCEEDED"}},
+            )
+        )
+        return max((from_item(item)["run_id"] for page in pages for item in page["Items"]), default=None)
 
     def _release(self, execution_arn: str) -> bool:
         """Delete the lock of an execution; return whether another run was asked for meanwhile."""
@@ -103,8 +122,11 @@ class RunTable:
         )
 
     def _lock(self) -> dict[str, Any] | None:
-        answer = client("dynamodb").get_item(TableName=self._table, Key=_key(LOCK), ConsistentRead=True)
-        return from_item(answer["Item"]) if "Item" in answer else None
+        return self._item(LOCK) or None
+
+    def _item(self, run_id: str) -> dict[str, Any]:
+        answer = client("dynamodb").get_item(TableName=self._table, Key=_key(run_id), ConsistentRead=True)
+        return from_item(answer.get("Item", {}))
 
     def _is_first_delivery(self, event_id: str, execution_arn: str) -> bool:
         item = {"run_id": f"event#{event_id}", "execution_arn": execution_arn}
@@ -162,7 +184,8 @@ def _covers(lock: dict[str, Any], trigger: Trigger) -> bool:
     """Whether the run that holds the lock will do what the trigger asks for, or has it in hand."""
     since = datetime.fromisoformat(lock["since"])
     if lock["phase"] == "collecting":
-        return trigger.settles and datetime.now(UTC) - since <= _LONGEST_COLLECTING
+        is_fresh = datetime.now(UTC) - since <= timedelta(seconds=_TRUSTED_SECONDS)
+        return trigger.settles and (is_fresh or _status_of(lock["execution_arn"]) == "RUNNING")
     return trigger.arrived_at is not None and trigger.arrived_at < since
 
 

@@ -1,9 +1,11 @@
 """The emails: what happened, to which run, why, and what to do now."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from fleetcast.domain.intake import Intake
 
 _SUBJECT_LENGTH = 100  # SNS refuses longer subjects, and anything but printable ASCII
 _CAUSE_LENGTH = 8_000
@@ -15,14 +17,18 @@ _ADVICE = {
     "RecordRun": "DynamoDB did not answer. Start a run again; if it fails again, look at the run table's metrics.",
     "NotifyStart": "The alert topic refused the message. Check the topic, its policy and its key, then start a run.",
     "BuildImages": "Open the build's log in CodeBuild (project names are in the stack), correct it, and start a run.",
-    "PrepareData": "Look at raw/ in the data bucket: every file needs the customer, timestamp and value columns that"
-    " the data/ parameters name. The job's log is in /aws/sagemaker/ProcessingJobs.",
+    "PrepareData": "Put .csv, .csv.gz or .parquet files under raw/ in the data bucket, each with the columns that the"
+    " parameters data/*_column name. The job's log is in /aws/sagemaker/ProcessingJobs. A ResourceLimitExceeded is a"
+    " quota: ask AWS for one instance of data/instance_type for processing jobs.",
     "TrainModels": "The job's log is in /aws/sagemaker/TrainingJobs. If it ran out of time, raise"
-    " training/max_runtime_seconds or training/instance_count. Finished customers are kept under models/<run>/.",
+    " training/max_runtime_seconds or training/instance_count. A ResourceLimitExceeded is a quota: ask AWS for"
+    " training/instance_count (spot) instances of training/instance_type for training jobs.",
+    "DescribeTraining": "SageMaker did not answer. Start a run again.",
     "EvaluateRun": "The function's log says which file it could not read.",
     "RegisterRun": "The model registry refused the run. Its metrics are under runs/<run>/ in the data bucket.",
     "EnsureEndpoint": "The endpoint goes on with its former configuration, if it had one. The container's log is in"
-    " /aws/sagemaker/Endpoints; correct the serving image or the serving/ parameters, then start a run.",
+    " /aws/sagemaker/Endpoints; correct the serving image or the serving/ parameters, then start a run. A"
+    " ResourceLimitExceeded is a quota: ask AWS for serving/instance_type instances for endpoints.",
     "PromoteRun": "Some customers may already have the new model, the others keep the old one; both work."
     " Start a run again to move the rest.",
     "NotifySuccess": "The models are released; only the email failed. Check the alert topic.",
@@ -30,6 +36,8 @@ _ADVICE = {
     " runs/<run>/metrics.json; check the alert topic.",
     "CloseRejectedRun": "The gate rejected the run, and its record could not be written. The function's log says why.",
     "CloseRun": "The models are released; only the run's record could not be written. The function's log says why.",
+    "StartRunAfterRejection": "The gate rejected the run, and the one that was asked for meanwhile did not start.",
+    "StartRunAfterFailure": "The run that was asked for meanwhile did not start either: start one.",
     "StartNextRun": "The models are released, but the run that was asked for meanwhile did not start: start one.",
 }
 _AFTER_RELEASE = frozenset(("NotifySuccess", "CloseRun", "StartNextRun"))
@@ -37,7 +45,7 @@ _ENDPOINT_STATES = frozenset(
     (
         *("PlanEndpoint", "DeleteFailedEndpoint", "CreateModel", "CreateEndpointConfig", "CreateEndpoint"),
         *("DeregisterScalableTarget", "UpdateEndpoint", "DescribeEndpoint"),
-        *("RegisterScalableTarget", "PutScalingPolicy"),
+        *("RegisterScalableTarget", "PutScalingPolicy", "RestoreScalableTarget", "RestoreScalingPolicy"),
     )
 )
 
@@ -57,11 +65,9 @@ class Alert:
         return {"subject": self.subject, "message": self.message}
 
 
-def summarise_run(
-    stack: str, verdict: Mapping[str, Any], run_id: str, files: Sequence[Mapping[str, Any]]
-) -> Alert:
+def summarise_run(stack: str, verdict: Mapping[str, Any], run_id: str, intake: Intake) -> Alert:
     """Tell how a judged run went: accepted or rejected, with the fleet's numbers and every exception counted."""
-    exceptions = verdict["customers"] - verdict["trained"] + sum(f["status"] == "rejected" for f in files)
+    exceptions = verdict["customers"] - verdict["trained"] + intake.exceptions
     if not verdict["accepted"]:
         outcome = "rejected, the old models keep serving"
     else:
@@ -74,7 +80,7 @@ def summarise_run(
         *_table("Status", verdict["statuses"]),
         *_table("Model family", verdict["families"]),
         _error_line(verdict["error_ratio"]),
-        *_file_lines(files),
+        *intake.lines(),
         "",
         f"Look closer: fleetcast runs; fleetcast fleet; fleetcast show CUSTOMER. Ledger: ledger/run_id={run_id}/.",
     ]
@@ -94,19 +100,6 @@ def _error_line(ratio: float | None) -> str:
     if ratio is None:
         return "Backtest error against the seasonal naive: no customer could be compared."
     return f"Backtest error against the seasonal naive: {ratio:.3f} (below 1 is better than the naive)."
-
-
-def _file_lines(files: Sequence[Mapping[str, Any]]) -> list[str]:
-    rejected = [file for file in files if file["status"] == "rejected"]
-    shown = [f"  {file['key']}: {file['reason']}" for file in rejected[:20]]
-    more = (
-        [f"  and {len(rejected) - 20} more, see prepared/<run>/quality/summary.json"]
-        if len(rejected) > 20
-        else []
-    )
-    return (
-        [f"Files that could not be read: {len(rejected)} of {len(files)}", *shown, *more] if rejected else []
-    )
 
 
 def explain_failure(

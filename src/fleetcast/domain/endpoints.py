@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fleetcast.errors import EndpointMixed
+
 Action = Literal["create", "update", "resize", "replace", "wait", "leave"]
 
 _BUSY = frozenset(("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"))
-_BEYOND_REPAIR = frozenset(("Failed", "OutOfService", "UpdateRollbackFailed"))
+_BEYOND_REPAIR = frozenset(("Failed", "OutOfService"))
+_SERVES = frozenset(("InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed"))
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,22 @@ class Current:
     serving: Serving | None
 
 
+def is_serving(status: str | None) -> bool:
+    """Whether an endpoint answers: one that is being updated, or could not be, goes on serving."""
+    return status in _SERVES
+
+
 def choose_action(wanted: Serving, current: Current | None) -> Action:
     """Return the next step towards `wanted`; an endpoint in the middle of something is waited for first."""
     if current is None:
         return "create"
     if current.status in _BUSY:
         return "wait"
+    if current.status == "UpdateRollbackFailed":
+        raise EndpointMixed(
+            "the endpoint serves a mix of two configurations since an update could not be rolled back; settle it by"
+            " hand (aws sagemaker update-endpoint with the configuration to keep), then start a run"
+        )
     if current.status in _BEYOND_REPAIR:
         return "replace"  # the service lets such an endpoint only be deleted
     if current.serving == wanted:

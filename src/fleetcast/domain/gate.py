@@ -123,8 +123,12 @@ def _finite(error: float | None) -> float | None:
     return error if error is not None and math.isfinite(error) else None
 
 
-def build_ledger(run_id: str, quality: Iterable[Row], training: Iterable[Row]) -> list[LedgerRow]:
+def build_ledger(
+    run_id: str, quality: Iterable[Row], training: Iterable[Row], expected: Iterable[str] = ()
+) -> list[LedgerRow]:
     """Join both sides into one row per customer, sorted by customer id.
+
+    A customer that is expected, because the last successful run saw it, and not in the data is `absent`.
 
     A customer with several training rows was tried again after an interruption, perhaps by another host: the
     row that says `trained` counts, and otherwise the last one.
@@ -137,7 +141,7 @@ def build_ledger(run_id: str, quality: Iterable[Row], training: Iterable[Row]) -
     checks = {row["customer_id"]: row for row in quality}
     return [
         _join(run_id, customer, checks.get(customer, {}), outcomes.get(customer))
-        for customer in sorted(checks.keys() | outcomes.keys())
+        for customer in sorted(checks.keys() | outcomes.keys() | set(expected))
     ]
 
 
@@ -175,6 +179,11 @@ def _join(run_id: str, customer: str, check: Row, outcome: Row | None) -> Ledger
 def _status(check: Row, outcome: Row | None) -> tuple[str, str]:
     if check.get("status") == "unusable":
         return "unusable", check.get("reason") or "no usable rows"
+    if outcome is None and not check:
+        return (
+            "absent",
+            "in the data of the last successful run, but not in this one's; its former model serves",
+        )
     if outcome is None:
         return "missing", "prepared, but no training host reported on this customer"
     return outcome["status"], outcome.get("reason") or ""

@@ -6,6 +6,7 @@ The values live in SSM under `/fleetcast/<stack>/<group>/<name>`; `template.yaml
 
 import itertools
 import re
+import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -141,7 +142,8 @@ PARAMETERS = (
         "gate/max_error_ratio",
         1.0,
         "ratio",
-        "A run whose error against the seasonal naive (geometric mean) is above is rejected",
+        "A run whose error against the seasonal naive (geometric mean) is above is rejected; as no customer is given a"
+        " model above 1, the default only guards against a broken engine: lower it to ask for more",
         low=0.01,
         high=10,
     ),
@@ -184,7 +186,7 @@ PARAMETERS = (
         "cron(0 3 ? * MON *)",
         "",
         "When a run starts by itself",
-        pattern=r"(rate|cron|at)\(.+\)",
+        pattern=r"rate\([1-9]\d* (minute|hour|day)s?\)|cron\((\S+ ){5}\S+\)|at\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\)",
     ),
     Parameter(
         "schedule/time_zone", "UTC", "IANA name", "Zone of the schedule", pattern=r"[A-Za-z0-9_+/-]{1,64}"
@@ -195,25 +197,47 @@ PARAMETERS = (
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 
 
-def parse_parameters(texts: Mapping[str, str]) -> dict[str, Value]:
+def parse_parameters(texts: Mapping[str, str], group: str = "") -> dict[str, Value]:
     """Return the typed values by name.
 
     Args:
         texts: what the store holds, by `group/name`.
+        group: the one group that is asked for, such as `schedule`; all without it.
 
     Raises:
-        SettingError: a parameter is missing, unknown, out of bounds, or contradicts another.
+        SettingError: a parameter is missing, out of bounds, or contradicts another.
     """
-    missing = sorted(BY_NAME.keys() - texts.keys())
+    wanted = {name: parameter for name, parameter in BY_NAME.items() if name.startswith(group)}
+    missing = sorted(wanted.keys() - texts.keys())
     if missing:
         raise SettingError(
             f"parameters are missing: {', '.join(missing)}; deploy the stack again to restore them"
         )
-    values = {name: parameter.parse(texts[name]) for name, parameter in BY_NAME.items()}
+    values = {name: parameter.parse(texts[name]) for name, parameter in wanted.items()}
+    for name, value in values.items():
+        if name.endswith("/time_zone"):
+            _check_zone(name, str(value))
+    if not group:
+        _check_together(values)
+    return values
+
+
+def _check_together(values: Mapping[str, Value]) -> None:
     _check_order(values, "serving/min_instances", "serving/initial_instances", "serving/max_instances")
     if values["training/use_spot"]:
         _check_order(values, "training/max_runtime_seconds", "training/max_wait_seconds")
-    return values
+    columns = [name for name in values if name.endswith("_column")]
+    if len({values[name] for name in columns}) < len(columns):
+        raise SettingError(f"parameters {', '.join(columns)} must name different columns")
+
+
+def _check_zone(name: str, zone: str) -> None:
+    known = zoneinfo.available_timezones()
+    # Where the machine has no zones of its own, nothing can be said; the job that uses the zone will.
+    if known and zone not in known:
+        raise SettingError(
+            f"parameter {name} is {zone!r}, but must be an IANA time zone such as Europe/Berlin"
+        )
 
 
 def _check_order(values: Mapping[str, Value], *names: str) -> None:

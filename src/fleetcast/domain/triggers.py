@@ -51,7 +51,9 @@ def parse_trigger(event: Any) -> Trigger:
         case "fleetcast.schedule":
             return Trigger("schedule", f"schedule at {_at(event, 'time') or 'unknown time'}", event_id)
         case "fleetcast.queue":
-            return Trigger("queued", f"asked for during run {_at(event, 'after') or 'unknown'}", event_id)
+            return Trigger(
+                "queued", f"asked for during execution {_at(event, 'after') or 'unknown'}", event_id
+            )
     return Trigger("manual", str(_at(event, "reason") or "started by hand"))
 
 
