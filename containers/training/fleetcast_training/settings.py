@@ -30,7 +30,7 @@ class TrainingSettings:
     run_id: str
     horizon: int = 28
     origins: int = 1
-    engine: Engine = "map"
+    engine: Engine = "prophet"
     customer_timeout_seconds: float = 120.0
     minimum_rows: int = 14
     workers: int = 0

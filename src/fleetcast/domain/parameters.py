@@ -107,9 +107,9 @@ PARAMETERS = (
     Parameter("training/origins", 1, "origins", "Backtest origins per customer", low=1, high=52),
     Parameter(
         "training/engine",
-        "map",
+        "prophet",
         "",
-        "Who fits: `map`, the exact maximum of Prophet's posterior, or `prophet`, its own optimiser",
+        "Who fits: `prophet`, or `map`, the exact maximum of its posterior, hundreds of times as fast",
         pattern="map|prophet",
     ),
     Parameter(
