@@ -74,4 +74,9 @@ def _write_message(root: Path, message: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is written and removed by now. An orderly end would, once in a while, be aborted by Arrow's threads,
+    # and a job that did its work would count as failed.
+    os._exit(exit_code)

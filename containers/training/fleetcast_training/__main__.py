@@ -67,4 +67,8 @@ def _fail(failure: Path, sentence: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    exit_code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Workers have ended and files are written. An orderly end would, once in a while, be aborted by Arrow's threads.
+    os._exit(exit_code)
