@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,15 @@ from fleetcast_processing.settings import ProcessingSettings
 RUN_ID = "r20260131020000-0a1b2c"
 HEADER = "customer_id,timestamp,consumption\n"
 Reading = tuple[datetime, float]
+
+# Linux counts the memory of the process that forks as the child's own. The test runner is large: something small
+# has to start the job, or the runner is measured.
+MEASURE = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
 
 
 @dataclass(frozen=True)
@@ -88,10 +97,10 @@ class ProcessingRoot:
     def put_rows(self, name: str, *rows: str) -> None:
         self.put(name, HEADER + "".join(f"{row}\n" for row in rows))
 
-    def start(self, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *launcher: str, **environment: str) -> subprocess.Popen[str]:
         ours = {"FLEETCAST_ML_ROOT": str(self.path), "FLEETCAST_RUN_ID": RUN_ID, "PATH": os.environ["PATH"]}
         return subprocess.Popen(
-            [sys.executable, "-m", "fleetcast_processing"],
+            [*launcher, sys.executable, "-m", "fleetcast_processing"],
             env=ours | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -103,6 +112,12 @@ class ProcessingRoot:
         message = (self.path / "output/message").read_bytes()
         assert len(message) <= 1024
         return Outcome(process.returncode, message.decode(), log, self.path)
+
+    def run_measured(self) -> tuple[Outcome, int]:
+        """Return the outcome and the job's peak memory in KiB."""
+        outcome = self.outcome(self.start(sys.executable, "-c", MEASURE))
+        *log, kibibytes = outcome.log.splitlines()
+        return replace(outcome, log="\n".join(log)), int(kibibytes)
 
     def run(self, **environment: str) -> Outcome:
         outcome = self.outcome(self.start(**environment))
