@@ -16,9 +16,9 @@ from benchmarks.record import record, versions_of
 from tests.containers.posterior import log_posterior, stan_data
 
 from fleetcast_engine import Series, fit, warm_up
-from fleetcast_engine.map_fit import fit_map
-from fleetcast_engine.map_solver import maximum as interpreted
-from fleetcast_engine.prophet_fit import import_prophet
+from fleetcast_engine.prophet.exact import fit_map
+from fleetcast_engine.prophet.kernel.solver import maximum as interpreted
+from fleetcast_engine.prophet.stock import import_prophet
 
 # Shape, how many fits stock Prophet makes between two turns of ours, and how many ours makes.
 SHAPES: dict[str, tuple[Callable[[int], Series], int, int]] = {

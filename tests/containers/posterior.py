@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from fleetcast_engine import ProphetOptions, Series
-from fleetcast_engine.prophet_fit import import_prophet
-from fleetcast_engine.prophet_model import ProphetModel
+from fleetcast_engine.prophet.model import ProphetModel
+from fleetcast_engine.prophet.stock import import_prophet
 
 
 def stan_data(series: Series, options: ProphetOptions | None = None) -> Any:

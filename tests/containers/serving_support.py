@@ -14,9 +14,9 @@ import httpx
 import numpy as np
 
 from fleetcast_engine import FittedModel, pack
+from fleetcast_engine.choice.naive import NaiveModel
+from fleetcast_engine.history.timeline import Timeline
 from fleetcast_engine.model import Metrics
-from fleetcast_engine.naive_model import NaiveModel
-from fleetcast_engine.timeline import Timeline
 
 RUN_ID = "r20260131020000-0a1b2c"
 DAY = 86_400

@@ -18,7 +18,7 @@ from tests.containers.engine_support import START, regular
 from tests.containers.serving_support import naive_model
 
 from fleetcast_engine import FittedModel, TrainSettings, forecast, load, pack, train, unpack
-from fleetcast_engine.artifact import _canonical, _checksum
+from fleetcast_engine.artifact.archive import _canonical, _checksum
 from fleetcast_engine.errors import (
     ArtifactError,
     BadParameters,
@@ -27,9 +27,9 @@ from fleetcast_engine.errors import (
     NotAModel,
     WrongChecksum,
 )
+from fleetcast_engine.history.timeline import Timeline
 from fleetcast_engine.model import Metrics
-from fleetcast_engine.prophet_model import ProphetModel, Seasonality
-from fleetcast_engine.timeline import Timeline
+from fleetcast_engine.prophet.model import ProphetModel, Seasonality
 
 GOLDEN = Path(__file__).parent / "golden"
 DAY = 86_400

@@ -17,16 +17,14 @@ from fleetcast_engine import (
     Series,
     TrainSettings,
     fit,
-    map_dense,
-    map_rows,
-    map_solver,
     train,
 )
 from fleetcast_engine.errors import FitFailed
-from fleetcast_engine.fitting import MAP, STOCK
-from fleetcast_engine.map_compiled import LOOPS, maximum
-from fleetcast_engine.map_fit import fit_map
-from fleetcast_engine.timeline import find_timeline
+from fleetcast_engine.history.timeline import find_timeline
+from fleetcast_engine.prophet.exact import fit_map
+from fleetcast_engine.prophet.fitting import MAP, STOCK
+from fleetcast_engine.prophet.kernel import dense, rows, solver
+from fleetcast_engine.prophet.kernel.compiled import LOOPS, maximum
 
 DEFAULT = ProphetOptions()
 MULTIPLICATIVE = ProphetOptions(seasonality_mode="multiplicative")
@@ -226,19 +224,19 @@ def test_both_kinds_of_linear_algebra_give_the_same_numbers(
 ) -> None:
     """Interpreted, the loops are slow; what the compiler makes of them is checked where it is installed."""
     short = series if len(series) < 130 else series.head(130)
-    dense = fit_map(short, options, map_solver.maximum)
+    by_numpy = fit_map(short, options, solver.maximum)
     for name, loop in LOOPS.items():
-        monkeypatch.setattr(map_solver, name, loop)
+        monkeypatch.setattr(solver, name, loop)
 
-    loops = fit_map(short, options, map_solver.maximum)
+    by_loops = fit_map(short, options, solver.maximum)
 
-    same_model(dense, loops)
+    same_model(by_numpy, by_loops)
 
 
 @pytest.mark.parametrize(("series", "options"), CASES, ids=IDS)
 def test_compiled_the_solver_gives_the_same_numbers(series: Series, options: ProphetOptions) -> None:
     """Without numba both are interpreted, and this holds as well."""
-    same_model(fit_map(series, options, map_solver.maximum), fit_map(series, options, maximum()))
+    same_model(fit_map(series, options, solver.maximum), fit_map(series, options, maximum()))
 
 
 def same_model(left: Any, right: Any) -> None:
@@ -251,9 +249,9 @@ def same_model(left: Any, right: Any) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(2, 400), st.integers(0, 80), st.sampled_from([0.0, 0.1, 0.5, 0.8, 0.93, 1.0]))
-def test_both_place_the_changepoints_on_the_same_rows(rows: int, changepoints: int, share: float) -> None:
-    dense = map_dense.changepoint_rows(rows, changepoints, share)
-    assert map_rows.changepoint_rows(rows, changepoints, share).tolist() == dense.tolist()
+def test_both_place_the_changepoints_on_the_same_rows(count: int, changepoints: int, share: float) -> None:
+    by_numpy = dense.changepoint_rows(count, changepoints, share)
+    assert rows.changepoint_rows(count, changepoints, share).tolist() == by_numpy.tolist()
 
 
 @settings(max_examples=25, deadline=None)

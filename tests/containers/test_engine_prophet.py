@@ -11,10 +11,10 @@ import pytest
 from tests.containers.engine_support import DAY, HOUR, START, consumption, regular, stock_forecast
 
 from fleetcast_engine import Series
+from fleetcast_engine.choice.tuning import corrected
 from fleetcast_engine.errors import FitFailed
-from fleetcast_engine.prophet_fit import fit_prophet, fit_stock, parameters_of
-from fleetcast_engine.prophet_options import Mode
-from fleetcast_engine.tuning import corrected
+from fleetcast_engine.prophet.options import Mode
+from fleetcast_engine.prophet.stock import fit_prophet, fit_stock, parameters_of
 
 
 def with_gap() -> Series:

@@ -23,7 +23,7 @@ from fleetcast_engine import (
     train,
 )
 from fleetcast_engine.errors import ArtifactError, BadParameters, NotAModel, NotExportable
-from fleetcast_engine.prophet_fit import fit_stock, import_prophet, parameters_of
+from fleetcast_engine.prophet.stock import fit_stock, import_prophet, parameters_of
 
 MULTIPLICATIVE = ProphetOptions(seasonality_mode="multiplicative")
 SHAPES: list[tuple[str, Series, ProphetOptions]] = [

@@ -10,7 +10,7 @@ from tests.containers.engine_support import DAY, HOUR, START
 
 from fleetcast_engine import Series, iso_time
 from fleetcast_engine.errors import NoValidRows
-from fleetcast_engine.timeline import find_timeline
+from fleetcast_engine.history.timeline import find_timeline
 
 
 def at(*moments: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -13,8 +13,8 @@ import pytest
 from tests.containers.engine_support import DAY, HOUR, START, consumption, regular
 
 from fleetcast_engine import FittedModel, Series, TrainSettings, forecast, pack, train, unpack
+from fleetcast_engine.choice.naive import NaiveModel, fit_naive
 from fleetcast_engine.errors import EngineError, TooShort
-from fleetcast_engine.naive_model import NaiveModel, fit_naive
 
 SETTINGS = TrainSettings(run_id="r20260131020000-0a1b2c", trained_at=1_769_824_800)
 

@@ -1,14 +1,14 @@
 """One customer's forecasting model: find it, store it, load it, ask it. Knows no cloud and no container."""
 
-from fleetcast_engine.artifact import load, pack, unpack
-from fleetcast_engine.document import iso_time
-from fleetcast_engine.fitting import ENGINES, Fit, fit, warm_up
+from fleetcast_engine.artifact.archive import load, pack, unpack
+from fleetcast_engine.artifact.document import iso_time
+from fleetcast_engine.choice.tuning import TrainSettings, train
 from fleetcast_engine.forecasting import Forecast, forecast
+from fleetcast_engine.history.series import Series
 from fleetcast_engine.model import FAMILIES, FittedModel, LoadedModel
-from fleetcast_engine.prophet_json import from_prophet_json, to_prophet_json
-from fleetcast_engine.prophet_options import ProphetOptions
-from fleetcast_engine.series import Series
-from fleetcast_engine.tuning import TrainSettings, train
+from fleetcast_engine.prophet.fitting import ENGINES, Fit, fit, warm_up
+from fleetcast_engine.prophet.interchange import from_prophet_json, to_prophet_json
+from fleetcast_engine.prophet.options import ProphetOptions
 
 __all__ = [
     "ENGINES",

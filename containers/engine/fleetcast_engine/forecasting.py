@@ -6,8 +6,8 @@ from statistics import NormalDist
 import numpy as np
 
 from fleetcast_engine.errors import BadParameters, ForecastError
+from fleetcast_engine.history.timeline import Floats, Ints
 from fleetcast_engine.model import FittedModel, LoadedModel
-from fleetcast_engine.timeline import Floats, Ints
 
 # Eleven years of hours. Beyond it an answer means nothing and its memory begins to count.
 MAX_STEPS = 100_000

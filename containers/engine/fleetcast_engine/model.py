@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from fleetcast_engine.naive_model import NaiveModel
-from fleetcast_engine.prophet_model import ProphetModel
-from fleetcast_engine.timeline import Timeline
+from fleetcast_engine.choice.naive import NaiveModel
+from fleetcast_engine.history.timeline import Timeline
+from fleetcast_engine.prophet.model import ProphetModel
 
 PROPHET: Final = "prophet"
 PROPHET_CORRECTED: Final = "prophet_corrected"

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from fleetcast.domain.names import RUN_ID
 from fleetcast.errors import SettingError
-from fleetcast_engine.fitting import ENGINES, Engine
+from fleetcast_engine.prophet.fitting import ENGINES, Engine
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 

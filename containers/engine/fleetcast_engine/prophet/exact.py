@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fleetcast_engine.map_compiled import maximum
-from fleetcast_engine.map_dense import changepoint_rows
-from fleetcast_engine.map_solver import ENDLESS, PERFECT, SINGULAR, SOLVED, Solution
-from fleetcast_engine.prophet_model import ProphetModel
-from fleetcast_engine.prophet_options import Design, ProphetOptions, design_for
-from fleetcast_engine.series import Series
-from fleetcast_engine.timeline import Floats, Ints
+from fleetcast_engine.history.series import Series
+from fleetcast_engine.history.timeline import Floats, Ints
+from fleetcast_engine.prophet.kernel.compiled import maximum
+from fleetcast_engine.prophet.kernel.dense import changepoint_rows
+from fleetcast_engine.prophet.kernel.solver import ENDLESS, PERFECT, SINGULAR, SOLVED, Solution
+from fleetcast_engine.prophet.model import ProphetModel
+from fleetcast_engine.prophet.options import Design, ProphetOptions, design_for
 
 # What Prophet sets sigma to where every value is the same, without asking its optimiser.
 _CONSTANT_SIGMA = 1e-9

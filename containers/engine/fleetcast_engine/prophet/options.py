@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fleetcast_engine.prophet_model import Seasonality
-from fleetcast_engine.timeline import DAY, Floats, Ints
+from fleetcast_engine.history.timeline import DAY, Floats, Ints
+from fleetcast_engine.prophet.model import Seasonality
 
 Mode = Literal["additive", "multiplicative"]
 Growth = Literal["linear", "flat"]

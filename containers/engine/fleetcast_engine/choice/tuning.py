@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from fleetcast_engine.choice.naive import NaiveModel, fit_naive
 from fleetcast_engine.errors import FitFailed, TooShort
-from fleetcast_engine.fitting import MAP, Engine, fit
+from fleetcast_engine.history.series import Series
+from fleetcast_engine.history.timeline import Floats, Ints
 from fleetcast_engine.model import (
     PROPHET,
     PROPHET_CORRECTED,
@@ -16,10 +18,8 @@ from fleetcast_engine.model import (
     Metrics,
     Parameters,
 )
-from fleetcast_engine.naive_model import NaiveModel, fit_naive
-from fleetcast_engine.prophet_model import ProphetModel
-from fleetcast_engine.series import Series
-from fleetcast_engine.timeline import Floats, Ints
+from fleetcast_engine.prophet.fitting import MAP, Engine, fit
+from fleetcast_engine.prophet.model import ProphetModel
 
 # Two rows to fit on and one to test on.
 MINIMUM_ROWS = 3

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fleetcast_engine.errors import FitFailed
-from fleetcast_engine.prophet_model import ProphetModel, Seasonality
-from fleetcast_engine.prophet_options import Mode, ProphetOptions
-from fleetcast_engine.series import Series
+from fleetcast_engine.history.series import Series
+from fleetcast_engine.prophet.model import ProphetModel, Seasonality
+from fleetcast_engine.prophet.options import Mode, ProphetOptions
 
 
 def fit_prophet(

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetcast_engine.series import Series
-from fleetcast_engine.timeline import Floats, Ints, Timeline
+from fleetcast_engine.history.series import Series
+from fleetcast_engine.history.timeline import Floats, Ints, Timeline
 
 
 @dataclass(frozen=True)

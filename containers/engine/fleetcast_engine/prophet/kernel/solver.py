@@ -11,12 +11,13 @@ feature-sign search solves exactly (Lee, Battle, Raina, Ng: Efficient sparse cod
 residuals, s^2 is the root of 4 s^4 + N s^2 = RSS. The two steps alternate. Seasons that multiply the trend are made
 linear around the last solution (Gauss-Newton), and solved in the same way.
 
-This source is run as it is, on `map_dense`, or compiled, on `map_rows` and `map_loops`.
+This source is run as it is, on `dense`, or compiled, on `rows` and `loops`.
 """
 
 import numpy as np
 
-from fleetcast_engine.map_dense import (
+from fleetcast_engine.history.timeline import Floats, Ints
+from fleetcast_engine.prophet.kernel.dense import (
     dot,
     inverse_factor,
     lower_times,
@@ -28,7 +29,6 @@ from fleetcast_engine.map_dense import (
     times,
     transposed_times,
 )
-from fleetcast_engine.timeline import Floats, Ints
 
 SOLVED, SINGULAR, ENDLESS, PERFECT = 0, 1, 2, 3
 _ROUNDS = 200

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from fleetcast_engine.artifact.fields import Fields
+from fleetcast_engine.choice.naive import NaiveModel
 from fleetcast_engine.errors import BadParameters, NotAModel, NotExportable
-from fleetcast_engine.fields import Fields
+from fleetcast_engine.history.timeline import Floats
 from fleetcast_engine.model import FittedModel
-from fleetcast_engine.naive_model import NaiveModel
-from fleetcast_engine.prophet_model import ProphetModel, Seasonality
-from fleetcast_engine.timeline import Floats
+from fleetcast_engine.prophet.model import ProphetModel, Seasonality
 
 # The release whose format this is; `model_from_json` reads it, and older ones.
 _VERSION = "1.5.0"

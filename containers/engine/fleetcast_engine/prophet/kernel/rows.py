@@ -1,9 +1,9 @@
-"""What `map_dense` says about the rows, as loops for the compiler. Interpreted they are right, but slow."""
+"""What `dense` says about the rows, as loops for the compiler. Interpreted they are right, but slow."""
 
 import numpy as np
 
-from fleetcast_engine.map_dense import Statistics, parts
-from fleetcast_engine.timeline import Floats, Ints
+from fleetcast_engine.history.timeline import Floats, Ints
+from fleetcast_engine.prophet.kernel.dense import Statistics, parts
 
 # Rows whose columns are in the cache together.
 _BLOCK = 256
@@ -18,7 +18,7 @@ def statistics(
     changepoints: int,
     changepoint_range: float,
 ) -> Statistics:
-    """Return what `map_dense.statistics` does, from blocks of rows."""
+    """Return what `dense.statistics` does, from blocks of rows."""
     count = len(values)
     scale = _largest(values)
     slope, height = _line(timestamps, values, scale, linear)
@@ -65,7 +65,7 @@ def _line(timestamps: Ints, values: Floats, scale: float, linear: float) -> tupl
 
 
 def changepoint_rows(rows: int, changepoints: int, changepoint_range: float) -> Ints:
-    """Return what `map_dense.changepoint_rows` does."""
+    """Return what `dense.changepoint_rows` does."""
     eligible = int(np.floor(rows * changepoint_range))
     count = max(min(changepoints, eligible - 1), 0)
     found = np.empty(count, np.int64)
@@ -218,7 +218,7 @@ def tilted_statistics(
     free: Floats,
     delta: Floats,
 ) -> tuple[tuple[Floats, Floats, float], tuple[Floats, Floats, Floats]]:
-    """Return what `map_dense.tilted_statistics` does."""
+    """Return what `dense.tilted_statistics` does."""
     count, width = len(values), len(free)
     gram = np.zeros((width + len(delta) + 1, width + len(delta) + 1))
     everything = np.empty((width + len(delta) + 1, min(_BLOCK, count)))
@@ -252,7 +252,7 @@ def multiplied_square(
     free: Floats,
     delta: Floats,
 ) -> float:
-    """Return what `map_dense.multiplied_square` does."""
+    """Return what `dense.multiplied_square` does."""
     count, last = len(values), len(free) + len(delta)
     everything = np.empty((last + 1, min(_BLOCK, count)))
     trend, factor = np.empty(_BLOCK), np.empty(_BLOCK)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from fleetcast_engine.document import model_from_document, model_to_document
+from fleetcast_engine.artifact.document import model_from_document, model_to_document
 from fleetcast_engine.errors import BadParameters, NewerFormat, NotAModel, WrongChecksum
 from fleetcast_engine.model import FittedModel, LoadedModel
 

@@ -1,8 +1,8 @@
-"""The linear algebra of `map_dense`, as loops for the compiler. Interpreted they are right, but slow."""
+"""The linear algebra of `dense`, as loops for the compiler. Interpreted they are right, but slow."""
 
 import numpy as np
 
-from fleetcast_engine.timeline import Floats, Ints
+from fleetcast_engine.history.timeline import Floats, Ints
 
 
 def inverse_factor(matrix: Floats) -> Floats:
@@ -88,7 +88,7 @@ def reduce_hinges(
     hinges: tuple[Floats, Floats, Floats],
     reduced: tuple[Floats, Floats, Floats],
 ) -> None:
-    """Do what `map_dense.reduce_hinges` does."""
+    """Do what `dense.reduce_hinges` does."""
     with_columns, with_hinges, with_values = hinges
     projections, gram, products = reduced
     for j in which:

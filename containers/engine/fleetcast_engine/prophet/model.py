@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fleetcast_engine.timeline import DAY, Floats, Ints, Timeline
+from fleetcast_engine.history.timeline import DAY, Floats, Ints, Timeline
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""What the solver asks for, by numpy; `map_rows` and `map_loops` hold the same for the compiler."""
+"""What the solver asks for, by numpy; `rows` and `loops` hold the same for the compiler."""
 
 import numpy as np
 
-from fleetcast_engine.timeline import Floats, Ints
+from fleetcast_engine.history.timeline import Floats, Ints
 
 # Rows at a time, so that a million of them need no more memory than these.
 _BLOCK = 16_384

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fleetcast_engine.errors import NoValidRows
-from fleetcast_engine.timeline import Floats, Ints, Timeline, find_timeline
+from fleetcast_engine.history.timeline import Floats, Ints, Timeline, find_timeline
 
 # Beyond this a reading is a broken meter, and squares of it overflow.
 _ABSURD = 1e15

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from fleetcast_engine.artifact.fields import Fields
+from fleetcast_engine.choice.naive import NaiveModel
 from fleetcast_engine.errors import BadParameters
-from fleetcast_engine.fields import Fields
+from fleetcast_engine.history.timeline import IRREGULAR, MONTHLY, SPACINGS, Timeline
 from fleetcast_engine.model import FAMILIES, SEASONAL_NAIVE, FittedModel, LoadedModel, Metrics, Parameters
-from fleetcast_engine.naive_model import NaiveModel
-from fleetcast_engine.prophet_model import ProphetModel, Seasonality
-from fleetcast_engine.timeline import IRREGULAR, MONTHLY, SPACINGS, Timeline
+from fleetcast_engine.prophet.model import ProphetModel, Seasonality
 
 _MAX_CHANGEPOINTS = 1000
 _MAX_ORDER = 100

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from fleetcast_engine.map_compiled import maximum
-from fleetcast_engine.map_fit import Declined, fit_map
-from fleetcast_engine.prophet_fit import fit_prophet, import_prophet
-from fleetcast_engine.prophet_model import ProphetModel
-from fleetcast_engine.prophet_options import ProphetOptions
-from fleetcast_engine.series import Series
+from fleetcast_engine.history.series import Series
+from fleetcast_engine.prophet.exact import Declined, fit_map
+from fleetcast_engine.prophet.kernel.compiled import maximum
+from fleetcast_engine.prophet.model import ProphetModel
+from fleetcast_engine.prophet.options import ProphetOptions
+from fleetcast_engine.prophet.stock import fit_prophet, import_prophet
 
 Engine = Literal["map", "prophet"]
 MAP: Final = "map"

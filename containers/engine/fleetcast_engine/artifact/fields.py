@@ -8,8 +8,8 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from fleetcast_engine.errors import BadParameters
-from fleetcast_engine.series import EARLIEST, LATEST
-from fleetcast_engine.timeline import Floats
+from fleetcast_engine.history.series import EARLIEST, LATEST
+from fleetcast_engine.history.timeline import Floats
 
 _MAX_TEXT = 1000
 # Larger ones overflow once they are multiplied.

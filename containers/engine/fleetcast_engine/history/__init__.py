@@ -1,0 +1,1 @@
+"""A customer's rows: sorted, on their own spacing, cleaned."""

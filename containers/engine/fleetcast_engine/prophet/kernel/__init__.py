@@ -1,0 +1,1 @@
+"""The maximum of Prophet's posterior, interpreted or compiled."""
