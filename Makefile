@@ -10,6 +10,9 @@ CLIENTS_STAMP := .clients/.installed
 LAYER_FLAGS ?= --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 --python-version 3.12 --implementation cp --only-binary=:all:
 # Exactly what is locked, and bytecode only for what gets imported.
 LOCKED := install --quiet --no-deps --no-compile --require-hashes
+# matplotlib, and pip where it asks for the machine's Rust, would write to the home folder.
+export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
+export RUSTUP_HOME := $(CURDIR)/.venv/rustup
 PIP := $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m pip --disable-pip-version-check --quiet
 
 .PHONY: help
