@@ -120,6 +120,36 @@ def test_without_a_usable_value_there_is_no_series(values: list[float]) -> None:
         Series.from_arrays("c", START + DAY * np.arange(len(values)), values)
 
 
+@pytest.mark.parametrize(
+    ("unit", "name"), [("ms", "milliseconds"), ("us", "microseconds"), ("ns", "nanoseconds")]
+)
+def test_times_in_another_unit_than_seconds_are_told_so(unit: str, name: str) -> None:
+    times = (np.datetime64("2023-11-14") + np.arange(50)).astype(f"datetime64[{unit}]").astype(np.int64)
+
+    with pytest.raises(NoValidRows) as refusal:
+        Series.from_arrays("c", times, [np.nan] + [1] * 49)
+
+    assert str(refusal.value) == (
+        "none of 49 rows with a usable value has a usable time: each lies outside 1780 to 2191;"
+        f" are they {name} since 1970, and not seconds?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("time", "end"),
+    [
+        (np.datetime64("3000-01-01"), "outside 1780 to 2191"),
+        (1e300, "are they nanoseconds since 1970, and not seconds?"),
+        (np.datetime64("2024-03-31T02:30"), "outside 1780 to 2191 or in an hour that the clock skipped"),
+    ],
+)
+def test_without_a_usable_time_there_is_no_series(time: object, end: str) -> None:
+    with pytest.raises(NoValidRows, match="none of 1 rows with a usable value has a usable time") as refusal:
+        Series.from_arrays("c", np.array([time]), [1.0], time_zone="Europe/Berlin")
+
+    assert str(refusal.value).endswith(end)
+
+
 def test_unusable_values_leave_gaps() -> None:
     series = Series.from_arrays("c", START + DAY * np.arange(6), [1, np.nan, 3, np.inf, -1e200, 6])
 

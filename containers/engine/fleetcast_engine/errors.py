@@ -10,7 +10,15 @@ class SeriesError(EngineError):
 
 
 class NoValidRows(SeriesError):
-    """Not one row holds a usable value."""
+    """Not one row holds a usable value at a usable time."""
+
+
+class NotASeries(SeriesError):
+    """What was handed over cannot be read as rows: of what type, of what length, at what place."""
+
+
+class NoGrid(SeriesError):
+    """The rows are irregular: there are no steps to put them on."""
 
 
 class TooShort(SeriesError):
@@ -19,6 +27,14 @@ class TooShort(SeriesError):
 
 class FitFailed(SeriesError):
     """The optimiser could not fit a model to these values."""
+
+
+class BadSettings(EngineError):
+    """What was said about how to choose a model is out of bounds; the text names what is allowed."""
+
+
+class UnknownFamily(BadSettings):
+    """The settings name a family of candidates that is not there or cannot be loaded."""
 
 
 class ArtifactError(EngineError):
@@ -43,6 +59,10 @@ class BadParameters(ArtifactError):
 
 class ForecastError(EngineError):
     """The model was asked for something that it cannot forecast."""
+
+
+class MissingRegressor(ForecastError):
+    """The model needs values of a regressor at the timestamps asked for, and was not given them."""
 
 
 class NotExportable(EngineError):

@@ -1,1 +1,1 @@
-"""A customer's rows: sorted, on their own spacing, cleaned."""
+"""A customer's rows: sorted, on their own spacing, cleaned of what the meter made up."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -9,17 +10,23 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 DAY = 86_400
 IRREGULAR = "irregular"
 MONTHLY = "monthly"
 # A clock change moves a local midnight by one hour of UTC; two leave room for odd time zones.
 _CLOCK_CHANGE = 2 * 3600
+_HALF_A_MONTH = 15 * DAY
 # Rows that are not a whole number of steps after the row before; above this share the series is irregular.
 _STRAY_SHARE = 0.2
+# A grid of so many steps takes 32 MB; it spans a century of quarter-hours.
+MOST_STEPS = 4_000_000
+# With fewer rows than one in so many steps, two rows an hour apart do not make a history hourly.
+_STEPS_PER_ROW = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Spacing:
     """The nominal step of a frequency, how far a real step may be off, and its seasons, longest first."""
 
@@ -40,7 +47,7 @@ SPACINGS: Mapping[str, Spacing] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Timeline:
     """The frequency of a series and the moment after which it continues.
 
@@ -56,6 +63,13 @@ class Timeline:
     end: int
     month_day: int = 0
 
+    @property
+    def leeway(self) -> int:
+        """How many seconds a moment may lie behind a step and still mean it; 0 where there are no steps."""
+        spacing = SPACINGS.get(self.frequency)
+        # Months differ in length, which their steps follow by the calendar; the clock is what these do not know.
+        return min(spacing.tolerance, _CLOCK_CHANGE) if spacing else 0
+
     def future(self, count: int) -> Ints:
         """Return the next `count` timestamps."""
         steps = np.arange(1, count + 1, dtype=np.int64)
@@ -67,8 +81,9 @@ class Timeline:
     def steps_to(self, timestamps: Ints) -> Ints:
         """Return how many steps each timestamp lies after the end: 0 is the end, negative is history."""
         if self.frequency == MONTHLY:
-            return _months(timestamps) - int(_months(np.array([self.end], np.int64))[0])
-        return np.rint((timestamps - self.end) / self.seconds).astype(np.int64)
+            return self._months_to(timestamps)
+        # Half a step off goes the same way for all rows; rounding to even would put two of them on one step.
+        return np.floor((timestamps - self.end) / self.seconds + 0.5).astype(np.int64)
 
     def season(self, first: int) -> int:
         """Return the longest season that fits twice between `first` and the end."""
@@ -76,6 +91,14 @@ class Timeline:
             return 1
         steps = 1 - int(self.steps_to(np.array([first], np.int64))[0])
         return next(s for s in SPACINGS[self.frequency].seasons if s == 1 or steps >= 2 * s)
+
+    def _months_to(self, timestamps: Ints) -> Ints:
+        # With the end moved to the middle of its month, neither a clock change nor a short month moves a row into
+        # the month before or after: midnights in London are on the last of March and on the first of November.
+        end = np.array([self.end], np.int64)
+        middle = end.astype("datetime64[s]").astype("datetime64[M]").astype("datetime64[s]") + _HALF_A_MONTH
+        moved = middle.astype(np.int64) - end
+        return _months(timestamps + moved) - _months(middle.astype(np.int64))
 
     def _future_months(self, steps: Ints) -> Ints:
         end = np.datetime64(self.end, "s")
@@ -87,20 +110,42 @@ class Timeline:
 
 
 def find_timeline(timestamps: Ints) -> Timeline:
-    """Return the timeline of sorted timestamps; gaps do not disturb it, since it goes by the usual step."""
+    """Return the timeline of sorted, distinct timestamps; gaps do not disturb it, since it goes by the usual step.
+
+    Irregular are rows that mostly do not lie on steps of 15 or 30 minutes, an hour, a day, a week or a month, rows of
+    which two would share a month, and rows so far apart that nearly all steps are missing.
+    """
     end = int(timestamps[-1])
     steps = np.diff(timestamps)
     if len(steps) == 0:
         return Timeline(IRREGULAR, DAY, end)
-    usual = int(np.median(steps))
+    alike = (steps == steps[0]).all()
+    name = _frequency_of_step(int(steps[0])) if alike else _frequency(steps)
+    if name and end - int(timestamps[0]) < SPACINGS[name].seconds * min(
+        MOST_STEPS, _STEPS_PER_ROW * len(timestamps)
+    ):
+        timeline = Timeline(
+            name, SPACINGS[name].seconds, end, _month_day(timestamps) if name == MONTHLY else 0
+        )
+        if name != MONTHLY or np.diff(timeline.steps_to(timestamps)).all():
+            return timeline
+    return Timeline(IRREGULAR, max(int(np.median(steps)), 1), end)
+
+
+@lru_cache(maxsize=1024)  # most customers have one and the same step throughout
+def _frequency_of_step(step: int) -> str | None:
+    return _frequency(np.array([step], np.int64))
+
+
+def _frequency(steps: Ints) -> str | None:
+    """Return the spacing that most steps have, or None where too many rows do not lie on it."""
     counts = {name: int(np.count_nonzero(_is_step(steps, s))) for name, s in SPACINGS.items()}
     name = max(counts, key=lambda frequency: counts[frequency])
-    if counts[name] and _stray_share(steps, SPACINGS[name]) <= _STRAY_SHARE:
-        return Timeline(name, SPACINGS[name].seconds, end, _month_day(timestamps) if name == MONTHLY else 0)
-    return Timeline(IRREGULAR, max(usual, 1), end)
+    regular = counts[name] and _stray_share(steps, SPACINGS[name]) <= _STRAY_SHARE
+    return name if regular else None
 
 
-def _is_step(steps: Ints, spacing: Spacing) -> npt.NDArray[np.bool_]:
+def _is_step(steps: Ints, spacing: Spacing) -> Mask:
     return np.abs(steps - spacing.seconds) <= spacing.tolerance
 
 
