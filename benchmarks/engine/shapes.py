@@ -28,6 +28,10 @@ def hourly(seed: int, rows: int = 8760) -> Series:
     return _metered(START + 3600 * np.arange(rows, dtype=np.int64), seed)
 
 
+def half_hourly(seed: int, rows: int = 8760) -> Series:
+    return _metered(START + 1800 * np.arange(rows, dtype=np.int64), seed)
+
+
 def _metered(timestamps: "np.ndarray[tuple[int], np.dtype[np.int64]]", seed: int) -> Series:
     """Return consumption of a made-up customer: a level with a few bends, a year, a week, a day and noise."""
     rng = np.random.default_rng(seed)

@@ -7,18 +7,15 @@ import numpy as np
 
 from fleetcast_engine import ProphetOptions, Series
 from fleetcast_engine.prophet.model import ProphetModel
-from fleetcast_engine.prophet.stock import import_prophet
+from fleetcast_engine.prophet.stock import unfitted
 
 
 def stan_data(series: Series, options: ProphetOptions | None = None) -> Any:
     """Return the data that Prophet would hand to Stan."""
-    prophet_class, data_frame = import_prophet()
-    prophet = prophet_class(uncertainty_samples=0, **(options or ProphetOptions()).arguments())
+    prophet, history = unfitted(series, options or ProphetOptions())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Prophet's use of pandas is not ours to mend
-        return prophet.preprocess(
-            data_frame({"ds": series.timestamps.astype("datetime64[s]"), "y": series.values})
-        )
+        return prophet.preprocess(history)
 
 
 def stan_parameters(model: ProphetModel, data: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Our models open in stock Prophet, and stock Prophet's open here."""
 
 import json
+import tracemalloc
 import warnings
 from contextlib import suppress
 from dataclasses import replace
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.containers.engine_support import DAY, HOUR, START, consumption, regular, stock_forecast
+from tests.containers.engine_support import DAY, HOUR, START, consumption, opened, regular, stock_forecast
 from tests.containers.serving_support import naive_model
 
 from fleetcast_engine import (
@@ -40,15 +41,6 @@ SHAPES: list[tuple[str, Series, ProphetOptions]] = [
 ]
 IDS = [shape[0] for shape in SHAPES]
 CASES = [shape[1:] for shape in SHAPES]
-
-
-def opened(text: str) -> Any:
-    from prophet.serialize import model_from_json  # noqa: PLC0415 - takes a second
-
-    import_prophet()  # quiet
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Prophet's use of pandas is not ours to mend
-        return model_from_json(text)
 
 
 def written(prophet: Any) -> str:
@@ -141,7 +133,8 @@ def test_a_correction_goes_with_the_model() -> None:
 
 
 def test_a_trained_model_can_be_exported_as_it_is() -> None:
-    trained = train(regular(372), TrainSettings())
+    series = regular(372)
+    trained = replace(train(series, TrainSettings()), parameters=fit(series).model)
 
     assert from_prophet_json(to_prophet_json(trained)).rows == 372
 
@@ -151,6 +144,12 @@ def test_what_prophet_cannot_be_is_not_exported() -> None:
         to_prophet_json(naive_model("meter-7"))
     with pytest.raises(NotExportable, match="correction"):
         to_prophet_json(replace(fit(regular(100), MULTIPLICATIVE).model, correction=1.0))
+
+
+@pytest.mark.parametrize(("scale", "correction"), [(0.0, 1.0), (0.0, 0.0), (1e-310, 0.0), (1e-299, 1e30)])
+def test_a_scale_that_nothing_can_be_divided_by_is_not_exported(scale: float, correction: float) -> None:
+    with pytest.raises(NotExportable, match="is too small"):
+        to_prophet_json(replace(fit(regular(100)).model, scale=scale, correction=correction))
 
 
 def test_minimum_and_maximum_scaling_is_understood() -> None:
@@ -194,11 +193,8 @@ def exported() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"growth": "logistic"}, "growth"),
-        ({"holidays": "{}"}, "holidays"),
+        ({"growth": "exponential"}, "growth"),
         ({"country_holidays": "DE"}, "country_holidays"),
-        ({"extra_regressors": [["t"], {"t": {}}]}, "extra_regressors"),
-        ({"logistic_floor": True}, "logistic_floor"),
         ({"y_scale": 0}, "y_scale"),
         ({"y_scale": float("nan")}, "y_scale"),
         ({"start": 0.5}, "start"),
@@ -208,7 +204,8 @@ def exported() -> dict[str, Any]:
         ({"changepoints_t": [0.5]}, "changepoints"),
         ({"history": "[]"}, "not the JSON"),
         ({"history": '{"data": [{"t": 0}, {"t": 0}]}'}, "history.t"),
-        ({"history": '{"data": [1, 2]}'}, "two rows"),
+        ({"history": '{"data": [1, 2]}'}, "not a table"),
+        ({"history": '{"data": [{"t": 0}]}'}, "two rows"),
         ({"seasonalities": None}, "seasonalities"),
         ({"seasonalities": [["weekly"], {}]}, "seasonalities.weekly"),
     ],
@@ -233,6 +230,45 @@ def test_samples_of_a_simulation_are_refused() -> None:
 
     with pytest.raises(BadParameters, match=r"params\.k are samples"):
         from_prophet_json(json.dumps(document))
+
+
+@pytest.mark.parametrize("moment", [1e30, -1e9])
+def test_a_changepoint_outside_every_calendar_is_refused(moment: float) -> None:
+    document = exported()
+    document["changepoints_t"][0] = moment
+
+    with pytest.raises(BadParameters, match="changepoints_t lie outside every calendar"):
+        from_prophet_json(json.dumps(document))
+
+
+def test_noise_below_zero_is_refused() -> None:
+    document = exported()
+    document["params"]["sigma_obs"] = [[-1.0]]
+
+    with pytest.raises(BadParameters, match=r"params\.sigma_obs is below zero"):
+        from_prophet_json(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("names", "size"),
+    [(2500, "1832500 days in 1832500 columns"), (1, "1832500 days in 733 columns")],
+    ids=["columns", "days"],
+)
+def test_a_short_text_does_not_become_gigabytes_of_holidays(names: int, size: str) -> None:
+    window = {"lower_window": -366, "upper_window": 366}
+    rows = [
+        {"holiday": f"h{row % names}", "ds": str(np.datetime64("1990-01-01") + row), **window}
+        for row in range(2500)
+    ]
+    text = json.dumps({**exported(), "holidays": json.dumps({"data": rows})})
+
+    tracemalloc.start()
+    with pytest.raises(BadParameters, match=f"holidays are {size}"):
+        from_prophet_json(text)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 20e6
 
 
 @settings(max_examples=200, deadline=None)

@@ -29,7 +29,7 @@ LAYERS = {
 LIBRARIES = {
     "src/fleetcast/domain": set[str](),
     "src/fleetcast/adapters": {"pyarrow", "aws_lambda_powertools"},
-    "containers/engine": {"numpy", "numba", "pandas", "prophet", "cmdstanpy"},
+    "containers/engine": {"numpy", "numba", "llvmlite", "pandas", "prophet", "cmdstanpy"},
     "containers/processing": {"numpy", "pyarrow"},
     "containers/training": {"numpy", "pyarrow", "prophet"},
     "containers/serving": {"numpy", "uvicorn", "uvloop", "httptools"},

@@ -45,6 +45,7 @@ def fit(
 
     Raises:
         FitFailed: stock Prophet had to fit and found nothing.
+        MissingRegressor: a regressor does not have one value for each row.
     """
     declined = None
     if engine == MAP:

@@ -7,106 +7,87 @@ from fleetcast_engine.history.timeline import Floats, Ints
 # Rows at a time, so that a million of them need no more memory than these.
 _BLOCK = 16_384
 
-Statistics = tuple[
-    float, float, float, Ints, Floats, tuple[Floats, Floats, float], tuple[Floats, Floats, Floats]
-]
+# Timestamps and values; periods and orders of the seasonalities; the columns beyond harmonics, one per row.
+Data = tuple[Ints, Floats, Floats, Ints, Floats]
+Products = tuple[tuple[Floats, Floats, float], tuple[Floats, Floats, Floats]]
+Statistics = tuple[float, float, float, Floats, Products]
 
 
-def statistics(
-    timestamps: Ints,
-    values: Floats,
-    periods: Floats,
-    orders: Ints,
-    linear: float,
-    changepoints: int,
-    changepoint_range: float,
-) -> Statistics:
+def statistics(data: Data, linear: float, changes: Ints) -> Statistics:
     """Return all that the posterior needs to know about the rows; nothing after it depends on their number.
 
     Time runs from 0 to 1 and the values are divided by their largest (`Prophet.initialize_scales`). A straight
     line is taken off them first, so that sums of squares keep their digits.
 
     Returns:
-        The scale; slope and height of the line; the rows at which changepoints lie and their times; the
-        Gram matrix of the columns [time, 1, harmonics], their products with the values, and the values'
-        square; the products of the hinges with the columns, with each other, and with the values.
+        The scale; slope and height of the line; the times of the changepoints; the Gram matrix of the columns
+        [time, 1, harmonics, extras], their products with the values, and the values' square; the products of the
+        hinges with the columns, with each other, and with the values.
     """
+    timestamps, values, _, orders, extras = data
     scale = float(np.abs(values).max()) or 1.0
     span = timestamps[-1] - timestamps[0]
     slope, height = line_through((timestamps - timestamps[0]) / span * linear, values / scale)
-    rows = changepoint_rows(len(values), changepoints, changepoint_range)
-    at = (timestamps[rows] - timestamps[0]) / span * linear
-    free = 2 + 2 * int(orders.sum())
-    gram = np.zeros((free + len(rows) + 1,) * 2)
-    for start in range(0, len(values), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        time = (timestamps[block] - timestamps[0]) / span * linear
-        columns = _columns(timestamps[block], time, periods, orders)
-        rest = values[block] / scale - (slope * time + height)
-        everything = np.concatenate([columns, _hinges(time, at), rest[None]])
+    at = (changes - timestamps[0]) / span
+    free = 2 + 2 * int(orders.sum()) + len(extras)
+    gram = np.zeros((free + len(at) + 1,) * 2)
+    for block in _blocks(len(values)):
+        columns, hinges = _columns(data, block, linear), _hinges(data, block, at)
+        rest = values[block] / scale - (slope * columns[0] + height)
+        everything = np.concatenate([columns, hinges, rest[None]])
         gram += everything @ everything.T
-    normal, hinges = parts(gram, free)
-    return scale, slope, height, rows, at, normal, hinges
+    return scale, slope, height, at, parts(gram, free)
 
 
 def tilted_statistics(
-    timestamps: Ints,
-    values: Floats,
-    periods: Floats,
-    orders: Ints,
-    at: Floats,
-    scaling: Floats,
-    free: Floats,
-    delta: Floats,
-) -> tuple[tuple[Floats, Floats, float], tuple[Floats, Floats, Floats]]:
-    """Return the statistics of the model trend * (1 + seasons), made linear around its parameters.
+    data: Data, linear: float, at: Floats, scaling: Floats, multiplied: Floats, free: Floats, delta: Floats
+) -> Products:
+    """Return the statistics of the model trend * (1 + factors) + terms, made linear around its parameters.
 
-    With trend g and factor f = 1 + X beta, the columns of the trend are multiplied by f, the harmonics by g, and
-    the values become y + g (f - 1), less f times the line.
+    With trend g and factor f = 1 + X beta, the columns of the trend are multiplied by f, those that multiply by g,
+    and the values become y + g (f - 1), less f times the line. Columns that only add stay what they are.
 
     Args:
-        timestamps: of the rows.
-        values: of the rows.
-        periods: of the seasonalities, in days.
-        orders: of the seasonalities.
+        data: the rows.
+        linear: 1, or 0 for a trend without time.
         at: the times of the changepoints.
         scaling: the scale of the values; slope and height of the line.
+        multiplied: 1 for each coefficient whose column multiplies the trend, 0 for the others.
         free: k, m and beta.
         delta: the changes of slope.
     """
     scale, slope, height = scaling
     gram = np.zeros((len(free) + len(delta) + 1,) * 2)
-    for start in range(0, len(values), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        time = (timestamps[block] - timestamps[0]) / (timestamps[-1] - timestamps[0])
-        columns, hinges = _columns(timestamps[block], time, periods, orders), _hinges(time, at)
-        trend, factor = free[:2] @ columns[:2] + delta @ hinges, 1 + free[2:] @ columns[2:]
-        rest = values[block] / scale + trend * (factor - 1) - factor * (slope * time + height)
-        everything = np.concatenate([columns[:2] * factor, columns[2:] * trend, hinges * factor, rest[None]])
-        gram += everything @ everything.T
+    for block in _blocks(len(data[1])):
+        columns, hinges = _columns(data, block, linear), _hinges(data, block, at)
+        trend, factor = free[:2] @ columns[:2] + delta @ hinges, 1 + (free[2:] * multiplied) @ columns[2:]
+        rest = data[1][block] / scale + trend * (factor - 1) - factor * (slope * columns[0] + height)
+        weights = np.where(multiplied[:, None] > 0, trend, 1.0)
+        everything = [columns[:2] * factor, columns[2:] * weights, hinges * factor, rest[None]]
+        tilted = np.concatenate(everything)
+        gram += tilted @ tilted.T
     return parts(gram, len(free))
 
 
 def multiplied_square(
-    timestamps: Ints,
-    values: Floats,
-    periods: Floats,
-    orders: Ints,
-    at: Floats,
-    scaling: Floats,
-    free: Floats,
-    delta: Floats,
+    data: Data, linear: float, at: Floats, scaling: Floats, multiplied: Floats, free: Floats, delta: Floats
 ) -> float:
-    """Return the sum of squares of what the model trend * (1 + seasons) misses; arguments as above."""
+    """Return the sum of squares of what that model misses; arguments as above."""
     total = 0.0
-    for start in range(0, len(values), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        time = (timestamps[block] - timestamps[0]) / (timestamps[-1] - timestamps[0])
-        columns = _columns(timestamps[block], time, periods, orders)
-        trend = free[:2] @ columns[:2] + delta @ _hinges(time, at)
-        missed = values[block] / scaling[0] - trend * (1 + free[2:] @ columns[2:])
+    for block in _blocks(len(data[1])):
+        columns = _columns(data, block, linear)
+        trend = free[:2] @ columns[:2] + delta @ _hinges(data, block, at)
+        factor, terms = (
+            1 + (free[2:] * multiplied) @ columns[2:],
+            (free[2:] * (1 - multiplied)) @ columns[2:],
+        )
+        missed = data[1][block] / scaling[0] - trend * factor - terms
         total += float(missed @ missed)
     return total
+
+
+def _blocks(rows: int) -> list[slice]:
+    return [slice(start, start + _BLOCK) for start in range(0, rows, _BLOCK)]
 
 
 def parts(gram: Floats, free: int) -> tuple[tuple[Floats, Floats, float], tuple[Floats, Floats, Floats]]:
@@ -129,28 +110,28 @@ def line_through(time: Floats, scaled: Floats) -> tuple[float, float]:
     return float(slope), float(height - slope * middle)
 
 
-def changepoint_rows(rows: int, changepoints: int, changepoint_range: float) -> Ints:
-    """Return the rows at which Prophet puts its changepoints: by row, not by time (`set_changepoints`)."""
-    eligible = int(np.floor(rows * changepoint_range))
-    count = max(min(changepoints, eligible - 1), 0)
-    rows_of: Ints = np.linspace(0, eligible - 1, count + 1).round().astype(np.int64)[1:]
-    return rows_of
-
-
-def _columns(timestamps: Ints, time: Floats, periods: Floats, orders: Ints) -> Floats:
-    columns = np.empty((2 + 2 * int(orders.sum()), len(time)))
-    columns[0], columns[1] = time, 1.0
+def _columns(data: Data, block: slice, linear: float) -> Floats:
+    """Return the columns [time, 1, harmonics, extras] of some rows."""
+    timestamps, _, periods, orders, extras = data
+    moments = timestamps[block]
+    columns = np.empty((2 + 2 * int(orders.sum()) + len(extras), len(moments)))
+    columns[0], columns[1] = (moments - timestamps[0]) / (timestamps[-1] - timestamps[0]) * linear, 1.0
     first = 2
     for period, order in zip(periods, orders, strict=True):
-        turns = timestamps / (86_400.0 * period)
+        turns = moments / (86_400.0 * period)
         angles = 2 * np.pi * np.outer(np.arange(1, order + 1), turns - np.floor(turns))
         np.sin(angles, out=columns[first : first + 2 * order : 2])
         np.cos(angles, out=columns[first + 1 : first + 2 * order : 2])
         first += 2 * int(order)
+    for extra in extras:
+        columns[first] = extra[block]
+        first += 1
     return columns
 
 
-def _hinges(time: Floats, at: Floats) -> Floats:
+def _hinges(data: Data, block: slice, at: Floats) -> Floats:
+    timestamps = data[0]
+    time = (timestamps[block] - timestamps[0]) / (timestamps[-1] - timestamps[0])
     hinges: Floats = np.maximum(time - at[:, None], 0.0)
     return hinges
 
@@ -181,6 +162,28 @@ def times(matrix: Floats, vector: Floats) -> Floats:
     return product
 
 
+def plus(left: Floats, share: float, right: Floats) -> Floats:
+    """Return one vector plus a share of another."""
+    total: Floats = left + share * right
+    return total
+
+
+def each_times(left: Floats, right: Floats) -> Floats:
+    """Return the products of the elements of two vectors."""
+    products: Floats = left * right
+    return products
+
+
+def awake(signs: Floats) -> Ints:
+    """Return which signs are not zero."""
+    return np.flatnonzero(signs)
+
+
+def loudest(pulls: Floats, signs: Floats) -> int:
+    """Return which pull is the strongest of those without a sign."""
+    return int(np.argmax(np.abs(pulls) * (signs == 0)))
+
+
 def dot(left: Floats, right: Floats) -> float:
     """Return the inner product."""
     return float(left @ right)
@@ -206,8 +209,8 @@ def reduce_hinges(
 
 
 def solve_active(gram: Floats, active: Ints, right: Floats) -> Floats:
-    """Solve for the active hinges; an empty answer where their Gram matrix is singular."""
+    """Solve for the active hinges; `right` has all. An empty answer where their Gram matrix is singular."""
     try:
-        return np.asarray(np.linalg.solve(gram[np.ix_(active, active)], right), np.float64)
+        return np.asarray(np.linalg.solve(gram[np.ix_(active, active)], right[active]), np.float64)
     except np.linalg.LinAlgError:
         return np.empty(0)

@@ -73,6 +73,46 @@ def times(matrix: Floats, vector: Floats) -> Floats:
     return product
 
 
+def plus(left: Floats, share: float, right: Floats) -> Floats:
+    """Return one vector plus a share of another."""
+    total = np.empty(len(left))
+    for k in range(len(left)):
+        total[k] = left[k] + share * right[k]
+    return total
+
+
+def each_times(left: Floats, right: Floats) -> Floats:
+    """Return the products of the elements of two vectors."""
+    products = np.empty(len(left))
+    for k in range(len(left)):
+        products[k] = left[k] * right[k]
+    return products
+
+
+def awake(signs: Floats) -> Ints:
+    """Return which signs are not zero."""
+    count = 0
+    for sign in signs:
+        if sign != 0:
+            count += 1
+    which = np.empty(count, np.int64)
+    count = 0
+    for k in range(len(signs)):
+        if signs[k] != 0:
+            which[count] = k
+            count += 1
+    return which
+
+
+def loudest(pulls: Floats, signs: Floats) -> int:
+    """Return which pull is the strongest of those without a sign."""
+    found, strongest = 0, 0.0
+    for k in range(len(pulls)):
+        if signs[k] == 0 and abs(pulls[k]) > strongest:
+            found, strongest = k, abs(pulls[k])
+    return found
+
+
 def dot(left: Floats, right: Floats) -> float:
     """Return the inner product."""
     total = 0.0
@@ -92,7 +132,9 @@ def reduce_hinges(
     with_columns, with_hinges, with_values = hinges
     projections, gram, products = reduced
     for j in which:
-        projections[j] = lower_times(inverse, with_columns[j])
+        own = lower_times(inverse, with_columns[j])
+        for k in range(len(own)):  # assigning a slice takes seconds to compile
+            projections[j, k] = own[k]
         products[j] = with_values[j] - dot(projections[j], projected)
     for j in which:
         for other in range(len(gram)):
@@ -101,13 +143,14 @@ def reduce_hinges(
 
 
 def solve_active(gram: Floats, active: Ints, right: Floats) -> Floats:
-    """Solve for the active hinges; an empty answer where their Gram matrix is singular."""
+    """Do what `dense.solve_active` does."""
     size = len(active)
-    chosen = np.empty((size, size))
+    chosen, chosen_right = np.empty((size, size)), np.empty(size)
     for i in range(size):
+        chosen_right[i] = right[active[i]]
         for j in range(size):
             chosen[i, j] = gram[active[i], active[j]]
     inverse = inverse_factor(chosen)
     if len(inverse) == 0:
         return np.empty(0)
-    return transposed_times(inverse, lower_times(inverse, right))
+    return transposed_times(inverse, lower_times(inverse, chosen_right))

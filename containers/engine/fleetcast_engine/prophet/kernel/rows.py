@@ -3,42 +3,35 @@
 import numpy as np
 
 from fleetcast_engine.history.timeline import Floats, Ints
-from fleetcast_engine.prophet.kernel.dense import Statistics, parts
+from fleetcast_engine.prophet.kernel.dense import Data, Products, Statistics, parts
 
 # Rows whose columns are in the cache together.
 _BLOCK = 256
 
 
-def statistics(
-    timestamps: Ints,
-    values: Floats,
-    periods: Floats,
-    orders: Ints,
-    linear: float,
-    changepoints: int,
-    changepoint_range: float,
-) -> Statistics:
+def statistics(data: Data, linear: float, changes: Ints) -> Statistics:
     """Return what `dense.statistics` does, from blocks of rows."""
+    timestamps, values, _, orders, extras = data
     count = len(values)
     scale = _largest(values)
     slope, height = _line(timestamps, values, scale, linear)
-    rows = changepoint_rows(count, changepoints, changepoint_range)
-    span = (timestamps[-1] - timestamps[0]) / linear if linear > 0 else np.inf
-    at = (timestamps[rows] - timestamps[0]) / span
-    free = 2 + 2 * orders.sum()
+    rows, at = _places(timestamps, changes)
+    free = 2 + 2 * orders.sum() + len(extras)
     gram = np.zeros((free + 1, free + 1))
     sums = np.zeros((2, len(rows), free + 1))
     columns = np.empty((free + 1, min(_BLOCK, count)))
+    scaling = np.empty(3)
+    scaling[0], scaling[1], scaling[2] = scale, slope, height
     for start in range(0, count, _BLOCK):
         stop = min(start + _BLOCK, count)
-        _fill(columns, timestamps, values, start, stop, span, scale, slope, height, periods, orders)
+        _fill(columns, data, start, stop, linear, scaling)
         _add_products(gram, columns, stop - start)
         _add_segments(sums, columns, start, stop, rows, at)
     for i in range(free + 1):
         for j in range(i):
             gram[j, i] = gram[i, j]
     normal = (gram[:free, :free].copy(), gram[free, :free].copy(), gram[free, free])
-    return scale, slope, height, rows, at, normal, _hinges(sums, at, rows, count)
+    return scale, slope, height, at, (normal, _hinges(sums, at, rows, count))
 
 
 def _largest(values: Floats) -> float:
@@ -64,35 +57,25 @@ def _line(timestamps: Ints, values: Floats, scale: float, linear: float) -> tupl
     return slope, height / ones / scale - slope * (middle + 0.5)
 
 
-def changepoint_rows(rows: int, changepoints: int, changepoint_range: float) -> Ints:
-    """Return what `dense.changepoint_rows` does."""
-    eligible = int(np.floor(rows * changepoint_range))
-    count = max(min(changepoints, eligible - 1), 0)
-    found = np.empty(count, np.int64)
-    # numpy.linspace multiplies by the step; another order of operations rounds differently.
-    step = (eligible - 1) / count if count > 0 else 0.0
-    for i in range(count):
-        found[i] = int(np.rint((i + 1) * step))
-    if count > 0:
-        found[count - 1] = eligible - 1
-    return found
+def _places(timestamps: Ints, changes: Ints) -> tuple[Ints, Floats]:
+    """Return the first row at or after each changepoint, and the changepoints' times."""
+    span = float(timestamps[-1] - timestamps[0])
+    rows, at = np.empty(len(changes), np.int64), np.empty(len(changes))
+    row = 0
+    for j in range(len(changes)):
+        while timestamps[row] < changes[j]:
+            row += 1
+        rows[j] = row
+        at[j] = (changes[j] - timestamps[0]) / span
+    return rows, at
 
 
-def _fill(
-    columns: Floats,
-    timestamps: Ints,
-    values: Floats,
-    start: int,
-    stop: int,
-    span: float,
-    scale: float,
-    slope: float,
-    height: float,
-    periods: Floats,
-    orders: Ints,
-) -> None:
-    """Write the columns [time, 1, harmonics, values less the line] of the rows from start to stop."""
+def _fill(columns: Floats, data: Data, start: int, stop: int, linear: float, scaling: Floats) -> None:
+    """Write the columns [time, 1, harmonics, extras, values less the line] of the rows from start to stop."""
+    timestamps, values, periods, orders, extras = data
     size, origin = stop - start, timestamps[0]
+    span = (timestamps[-1] - origin) / linear if linear > 0 else np.inf
+    scale, slope, height = scaling[0], scaling[1], scaling[2]
     time, one, rest = columns[0], columns[1], columns[len(columns) - 1]
     for i in range(size):
         t = (timestamps[start + i] - origin) / span
@@ -107,6 +90,11 @@ def _fill(
         for n in range(1, orders[s]):
             _next_harmonic(columns[first : first + 2 * n + 2], 2 * n, size)
         first += 2 * orders[s]
+    for extra in extras:
+        column = columns[first]
+        for i in range(size):
+            column[i] = extra[start + i]
+        first += 1
 
 
 def _first_harmonic(sines: Floats, cosines: Floats, timestamps: Ints, frequency: float) -> None:
@@ -209,30 +197,28 @@ def _hinges(sums: Floats, at: Floats, rows: Ints, count: int) -> tuple[Floats, F
 
 
 def tilted_statistics(
-    timestamps: Ints,
-    values: Floats,
-    periods: Floats,
-    orders: Ints,
-    at: Floats,
-    scaling: Floats,
-    free: Floats,
-    delta: Floats,
-) -> tuple[tuple[Floats, Floats, float], tuple[Floats, Floats, Floats]]:
+    data: Data, linear: float, at: Floats, scaling: Floats, multiplied: Floats, free: Floats, delta: Floats
+) -> Products:
     """Return what `dense.tilted_statistics` does."""
-    count, width = len(values), len(free)
-    gram = np.zeros((width + len(delta) + 1, width + len(delta) + 1))
-    everything = np.empty((width + len(delta) + 1, min(_BLOCK, count)))
-    rest = everything[width + len(delta)]
-    trend, factor = np.empty(_BLOCK), np.empty(_BLOCK)
+    count, width = len(data[1]), len(free)
+    last = width + len(delta)
+    gram = np.zeros((last + 1, last + 1))
+    everything = np.empty((last + 1, min(_BLOCK, count)))
+    rest = everything[last]
+    parts_of_rows = np.empty((3, _BLOCK))
+    trend, factor = parts_of_rows[0], parts_of_rows[1]
     for start in range(0, count, _BLOCK):
         size = min(_BLOCK, count - start)
-        _fill_hinged(everything, timestamps, values, start, size, scaling[0], periods, orders, at)
-        _trend_and_factor(everything, size, free, delta, trend, factor)
+        _fill_hinged(everything, data, start, size, linear, scaling[0], at)
+        _evaluate(everything, size, multiplied, free, delta, parts_of_rows)
         for i in range(size):
             line = scaling[1] * everything[0, i] + scaling[2]
             rest[i] += trend[i] * (factor[i] - 1) - factor[i] * line
-        for f in range(width + len(delta)):
-            column, weight = everything[f], trend if 2 <= f < width else factor
+        for f in range(last):
+            own = 2 <= f < width
+            if own and multiplied[f - 2] == 0:
+                continue
+            column, weight = everything[f], trend if own else factor
             for i in range(size):
                 column[i] *= weight[i]
         _add_products(gram, everything, size)
@@ -243,57 +229,33 @@ def tilted_statistics(
 
 
 def multiplied_square(
-    timestamps: Ints,
-    values: Floats,
-    periods: Floats,
-    orders: Ints,
-    at: Floats,
-    scaling: Floats,
-    free: Floats,
-    delta: Floats,
+    data: Data, linear: float, at: Floats, scaling: Floats, multiplied: Floats, free: Floats, delta: Floats
 ) -> float:
     """Return what `dense.multiplied_square` does."""
-    count, last = len(values), len(free) + len(delta)
+    count, last = len(data[1]), len(free) + len(delta)
     everything = np.empty((last + 1, min(_BLOCK, count)))
-    trend, factor = np.empty(_BLOCK), np.empty(_BLOCK)
+    parts_of_rows = np.empty((3, _BLOCK))
+    trend, factor, terms = parts_of_rows[0], parts_of_rows[1], parts_of_rows[2]
     total = 0.0
     for start in range(0, count, _BLOCK):
         size = min(_BLOCK, count - start)
-        _fill_hinged(everything, timestamps, values, start, size, scaling[0], periods, orders, at)
-        _trend_and_factor(everything, size, free, delta, trend, factor)
+        _fill_hinged(everything, data, start, size, linear, scaling[0], at)
+        _evaluate(everything, size, multiplied, free, delta, parts_of_rows)
         for i in range(size):
-            missed = everything[last, i] - trend[i] * factor[i]
+            missed = everything[last, i] - trend[i] * factor[i] - terms[i]
             total += missed * missed
     return total
 
 
 def _fill_hinged(
-    everything: Floats,
-    timestamps: Ints,
-    values: Floats,
-    start: int,
-    size: int,
-    scale: float,
-    periods: Floats,
-    orders: Ints,
-    at: Floats,
+    everything: Floats, data: Data, start: int, size: int, linear: float, scale: float, at: Floats
 ) -> None:
-    """Write the columns [time, 1, harmonics, hinges, values] of some rows."""
+    """Write the columns [time, 1, harmonics, extras, hinges, values] of some rows."""
     last = len(everything) - 1
-    free, span = last - len(at), float(timestamps[-1] - timestamps[0])
-    _fill(
-        everything[: free + 1],
-        timestamps,
-        values,
-        start,
-        start + size,
-        span,
-        scale,
-        0.0,
-        0.0,
-        periods,
-        orders,
-    )
+    free = last - len(at)
+    scaling = np.zeros(3)
+    scaling[0] = scale
+    _fill(everything[: free + 1], data, start, start + size, linear, scaling)
     time, scaled, rest = everything[0], everything[free], everything[last]
     for i in range(size):
         rest[i] = scaled[i]
@@ -303,16 +265,20 @@ def _fill_hinged(
             hinge[i] = max(time[i] - bend, 0.0)
 
 
-def _trend_and_factor(
-    everything: Floats, size: int, free: Floats, delta: Floats, trend: Floats, factor: Floats
+def _evaluate(
+    everything: Floats, size: int, multiplied: Floats, free: Floats, delta: Floats, parts_of_rows: Floats
 ) -> None:
+    """Write the trend, the factor on it and the terms beside it."""
+    trend, factor, terms = parts_of_rows[0], parts_of_rows[1], parts_of_rows[2]
     for i in range(size):
         trend[i] = free[0] * everything[0, i] + free[1]
         factor[i] = 1.0
+        terms[i] = 0.0
     for f in range(2, len(free)):
         column, weight = everything[f], free[f]
+        target = factor if multiplied[f - 2] > 0 else terms
         for i in range(size):
-            factor[i] += weight * column[i]
+            target[i] += weight * column[i]
     for j in range(len(delta)):
         hinge, weight = everything[len(free) + j], delta[j]
         if weight != 0:

@@ -18,10 +18,16 @@ import numpy as np
 
 from fleetcast_engine.history.timeline import Floats, Ints
 from fleetcast_engine.prophet.kernel.dense import (
+    Data,
+    Products,
+    awake,
     dot,
+    each_times,
     inverse_factor,
+    loudest,
     lower_times,
     multiplied_square,
+    plus,
     reduce_hinges,
     solve_active,
     statistics,
@@ -35,6 +41,9 @@ _ROUNDS = 200
 _PIVOTS = 1000
 # Relative change of s^2 between rounds. The posterior is flat there: its own error is the square of this.
 _TOLERANCE = 1e-11
+# Columns that nearly coincide, as a regressor that grows with time, leave no more digits than these.
+_PATIENCE = 30
+_COARSE_TOLERANCE = 1e-8
 # Below this share of what the straight line leaves, sums of squares have no digits left to compare.
 _PERFECT_SHARE = 1e-10
 # Residuals of this size, in units of the largest value, are rounding.
@@ -45,7 +54,7 @@ _LONGEST_STEP = 4.0
 _ENERGY_TOLERANCE = 1e-9
 _SHORTEST_STEP = 1e-9
 
-Solution = tuple[int, int, float, float, Floats, Floats, Ints]
+Solution = tuple[int, int, float, float, Floats, Floats]
 
 
 def maximum(
@@ -53,53 +62,52 @@ def maximum(
     values: Floats,
     periods: Floats,
     orders: Ints,
+    extras: Floats,
     precisions: Floats,
-    linear: float,
-    changepoints: int,
-    changepoint_range: float,
-    tau: float,
+    multiplied: Floats,
     multiplicative: bool,
+    linear: float,
+    changes: Ints,
+    tau: float,
 ) -> Solution:
-    """Return the maximum: how it ended, rounds, scale, s^2, [k, m, beta], delta and the changepoints' rows.
+    """Return the maximum: how it ended, rounds, scale, s^2, [k, m, beta] and delta.
 
     Args:
         timestamps: seconds, sorted, at least two.
         values: as many.
         periods: of the seasonalities, in days.
         orders: of the seasonalities.
+        extras: the columns beyond harmonics, one per row of this matrix.
         precisions: one over the prior variance of k, m and each beta.
-        linear: 1 for a linear trend, 0 for one that stays at m and needs no changepoints.
-        changepoints: how many, where there are rows enough.
-        changepoint_range: the share of the rows that they lie in.
+        multiplied: 1 for each beta whose column multiplies the trend, 0 for the others.
+        multiplicative: whether there is any of those.
+        linear: 1 for a linear trend, 0 for one that stays at m and has no changepoints.
+        changes: the changepoints in seconds, sorted, between the first timestamp and the last.
         tau: the scale of the changepoints' Laplace prior.
-        multiplicative: whether the seasonalities multiply the trend.
     """
-    scale, slope, height, rows, at, normal, hinges = statistics(
-        timestamps, values, periods, orders, linear, changepoints, changepoint_range
-    )
+    data = (timestamps, values, periods, orders, extras)
+    scale, slope, height, at, products = statistics(data, linear, changes)
     line = np.zeros(len(precisions))
     line[0], line[1] = slope, height
-    delta = np.zeros(len(rows))
+    delta = np.zeros(len(at))
     if multiplicative:
-        scaling = np.array([scale, slope, height])
+        scaling = np.empty(3)
+        scaling[0], scaling[1], scaling[2] = scale, slope, height
         status, rounds, variance, free = _gauss_newton(
-            timestamps, values, periods, orders, at, scaling, precisions, line, tau, delta
+            data, linear, at, scaling, multiplied, precisions, line, tau, delta
         )
-        return status, rounds, scale, variance, free, delta, rows
-    pull, first = precisions * line, best_variance(len(values), normal[2])
-    status, rounds, variance, free = _alternate(
-        len(values), normal, hinges, precisions, pull, tau, delta, first
-    )
-    return status, rounds, scale, variance, free + line, delta, rows
+        return status, rounds, scale, variance, free, delta
+    pull, first = each_times(precisions, line), best_variance(len(values), products[0][2])
+    status, rounds, variance, free = _alternate(len(values), products, precisions, pull, tau, delta, first)
+    return status, rounds, scale, variance, plus(free, 1.0, line), delta
 
 
 def _gauss_newton(
-    timestamps: Ints,
-    values: Floats,
-    periods: Floats,
-    orders: Ints,
+    data: Data,
+    linear: float,
     at: Floats,
     scaling: Floats,
+    multiplied: Floats,
     precisions: Floats,
     line: Floats,
     tau: float,
@@ -109,24 +117,22 @@ def _gauss_newton(
 
     A step that does not raise the posterior itself is halved until it does.
     """
-    count, free = len(values), line.copy()
-    square = multiplied_square(timestamps, values, periods, orders, at, scaling, free, delta)
+    count, free = len(data[1]), line.copy()
+    square = multiplied_square(data, linear, at, scaling, multiplied, free, delta)
     if square <= _PERFECT_SQUARE * count:
         return PERFECT, 0, 0.0, free
-    variance = best_variance(count, square)
+    variance, pull = best_variance(count, square), each_times(precisions, line)
     lowest = _energy(count, square, variance, free, delta, precisions, tau)
     for done in range(1, _ROUNDS + 1):
-        normal, hinges = tilted_statistics(timestamps, values, periods, orders, at, scaling, free, delta)
+        products = tilted_statistics(data, linear, at, scaling, multiplied, free, delta)
         goal_delta = delta.copy()
-        status, _, _, goal = _alternate(
-            count, normal, hinges, precisions, precisions * line, tau, goal_delta, variance
-        )
+        status, _, _, goal = _alternate(count, products, precisions, pull, tau, goal_delta, variance)
         if status != SOLVED:
             return status, done, variance, free
-        step, step_delta, share = goal + line - free, goal_delta - delta, 1.0
+        step, step_delta, share = plus(plus(goal, 1.0, line), -1.0, free), plus(goal_delta, -1.0, delta), 1.0
         while share > _SHORTEST_STEP:
-            trial, trial_delta = free + share * step, delta + share * step_delta
-            square = multiplied_square(timestamps, values, periods, orders, at, scaling, trial, trial_delta)
+            trial, trial_delta = plus(free, share, step), plus(delta, share, step_delta)
+            square = multiplied_square(data, linear, at, scaling, multiplied, trial, trial_delta)
             trial_variance = best_variance(count, max(square, _PERFECT_SQUARE * count))
             energy = _energy(count, square, trial_variance, trial, trial_delta, precisions, tau)
             if energy < lowest:
@@ -137,7 +143,7 @@ def _gauss_newton(
         gained, lowest, variance, free = lowest - energy, energy, trial_variance, trial
         for j in range(len(delta)):  # assigning a slice takes seconds to compile
             delta[j] = trial_delta[j]
-        if square <= _PERFECT_SHARE * normal[2]:
+        if square <= _PERFECT_SHARE * products[0][2]:
             return PERFECT, done, variance, free
         if gained < _ENERGY_TOLERANCE * (1 + 1e-3 * abs(lowest)):
             return SOLVED, done, variance, free
@@ -155,13 +161,14 @@ def _energy(
 ) -> float:
     """Return the posterior's negative logarithm, as in the formula above."""
     likelihood = 0.5 * count * np.log(variance) + 0.5 * square / variance + 2 * variance
-    return float(likelihood + 0.5 * dot(free, precisions * free) + np.abs(delta).sum() / tau)
+    return float(
+        likelihood + 0.5 * dot(free, each_times(precisions, free)) + dot(delta, np.sign(delta)) / tau
+    )
 
 
 def _alternate(
     count: int,
-    normal: tuple[Floats, Floats, float],
-    hinges: tuple[Floats, Floats, Floats],
+    products: Products,
     precisions: Floats,
     pull: Floats,
     tau: float,
@@ -170,6 +177,7 @@ def _alternate(
 ) -> tuple[int, int, float, Floats]:
     """Alternate between the coefficients and s^2, which starts at `first`; moves `delta` from where it is."""
     free = np.zeros(len(precisions))
+    normal, hinges = products
     total = normal[2]
     if total <= _PERFECT_SQUARE * count:
         return PERFECT, 0, 0.0, free
@@ -186,7 +194,7 @@ def _alternate(
             return PERFECT, done, variance, free
         variance = best_variance(count, square)
         step = np.log(variance) - logarithm
-        if abs(step) < _TOLERANCE:
+        if abs(step) < (_TOLERANCE if done < _PATIENCE else _COARSE_TOLERANCE):
             return SOLVED, done, variance, free
         longer = _secant(logarithm, step, last, last_step)
         last, last_step = logarithm, step
@@ -225,7 +233,7 @@ def _coefficients(
     inverse = inverse_factor(ridge)
     if len(inverse) == 0:
         return SINGULAR, pull
-    projected = lower_times(inverse, with_values - variance * pull)
+    projected = lower_times(inverse, plus(with_values, -variance, pull))
     if len(delta) == 0:
         return SOLVED, transposed_times(inverse, projected)
     return _search(variance / tau, inverse, projected, hinges, delta, signs)
@@ -242,22 +250,25 @@ def _search(
     """Run the feature-sign search: settle the active hinges, wake the one that pulls hardest, repeat."""
     count = len(delta)
     reduced = (np.zeros((count, len(projected))), np.zeros((count, count)), np.zeros(count))
-    known = signs != 0
-    active = np.flatnonzero(signs)
+    known = np.sign(signs)
+    active = awake(signs)
     if len(active) > 0:
         reduce_hinges(active, inverse, projected, hinges, reduced)
     for _ in range(_PIVOTS):
         if not _settle(penalty, reduced, delta, signs):
             return SINGULAR, projected
-        free = transposed_times(inverse, projected - transposed_times(reduced[0], delta))
-        pulls = hinges[2] - times(hinges[0], free) - times(hinges[1], delta)
-        wake = int(np.argmax(np.abs(pulls) * (signs == 0)))
+        free = transposed_times(inverse, plus(projected, -1.0, transposed_times(reduced[0], delta)))
+        explained = plus(times(hinges[0], free), 1.0, times(hinges[1], delta))
+        pulls = plus(hinges[2], -1.0, explained)
+        wake = loudest(pulls, signs)
         if signs[wake] != 0 or abs(pulls[wake]) <= penalty * (1 + 1e-9):
             return SOLVED, free
         signs[wake] = np.sign(pulls[wake])
-        if not known[wake]:
-            known[wake] = True
-            reduce_hinges(np.array([wake]), inverse, projected, hinges, reduced)
+        if known[wake] == 0:
+            known[wake] = 1.0
+            woken = np.empty(1, np.int64)
+            woken[0] = wake
+            reduce_hinges(woken, inverse, projected, hinges, reduced)
     return ENDLESS, projected
 
 
@@ -265,10 +276,10 @@ def _settle(penalty: float, reduced: tuple[Floats, Floats, Floats], delta: Float
     """Minimise over the active hinges; one that would change its sign stops at zero and leaves."""
     _, gram, products = reduced
     while True:
-        active = np.flatnonzero(signs)
+        active = awake(signs)
         if len(active) == 0:
             return True
-        goal = solve_active(gram, active, products[active] - penalty * signs[active])
+        goal = solve_active(gram, active, plus(products, -penalty, signs))
         if len(goal) == 0:
             return False
         share, stops = 1.0, -1
@@ -292,7 +303,8 @@ def _residual_square(
     free: Floats,
     delta: Floats,
 ) -> float:
-    square = normal[2] + dot(free, times(normal[0], free) - 2 * normal[1])
+    square = normal[2] + dot(free, plus(times(normal[0], free), -2.0, normal[1]))
     if len(delta) > 0:
-        square += dot(delta, 2 * times(hinges[0], free) + times(hinges[1], delta) - 2 * hinges[2])
+        pulls = plus(times(hinges[0], free), -1.0, hinges[2])
+        square += dot(delta, plus(times(hinges[1], delta), 2.0, pulls))
     return square
