@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fleetcast_engine import Series
+from fleetcast_engine.prophet.stock import import_prophet
 
 DAY = 86_400
 HOUR = 3600
@@ -39,3 +40,13 @@ def stock_forecast(prophet: Any, timestamps: Ints) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Prophet's use of pandas is not ours to mend
         return prophet.predict(DataFrame({"ds": timestamps.astype("datetime64[s]")}))
+
+
+def opened(text: str) -> Any:
+    """Return stock Prophet, read from its JSON."""
+    from prophet.serialize import model_from_json  # noqa: PLC0415 - takes a second
+
+    import_prophet()  # quiet
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Prophet's use of pandas is not ours to mend
+        return model_from_json(text)

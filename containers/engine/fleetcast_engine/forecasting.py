@@ -1,22 +1,30 @@
 """Asking a loaded model for the future; numpy is all it takes."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import NormalDist
+from numbers import Integral
 
 import numpy as np
 
 from fleetcast_engine.errors import BadParameters, ForecastError
+from fleetcast_engine.history.ahead import future
 from fleetcast_engine.history.timeline import Floats, Ints
 from fleetcast_engine.model import FittedModel, LoadedModel
+from fleetcast_engine.prophet.model import NO_REGRESSORS
 
 # Eleven years of hours. Beyond it an answer means nothing and its memory begins to count.
 MAX_STEPS = 100_000
-_BEYOND_REASON = 1e300
+# Beyond it no backtest has seen how far off a forecast can be, and bounds run off to infinity.
+MAX_INTERVAL = 0.9999
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """A forecast at consecutive timestamps, with bounds that hold the truth with probability `interval`."""
+    """A forecast at consecutive timestamps, with bounds that hold the truth with probability `interval`.
+
+    The timestamps may be shared with other forecasts, so nobody may write to them.
+    """
 
     timestamps: Ints
     yhat: Floats
@@ -25,56 +33,97 @@ class Forecast:
     interval: float
 
 
-def forecast(loaded: LoadedModel, period: int, start: int | None = None, interval: float = 0.8) -> Forecast:
+def forecast(
+    loaded: LoadedModel,
+    period: int,
+    start: int | None = None,
+    interval: float = 0.8,
+    regressors: Mapping[str, Floats] = NO_REGRESSORS,
+) -> Forecast:
     """Forecast `period` steps of the series' own frequency.
 
     Args:
         loaded: the customer's model.
         period: how many steps.
-        start: seconds since 1970 in UTC; the first step at or after it begins the answer. By default the
-            answer begins right after the training data.
-        interval: probability that the truth lies between lower and upper, between 0 and 1.
+        start: seconds since 1970 in UTC; the first step at or after it begins the answer, or one so little
+            before it that both mean the same day, as local midnights do on either side of a clock change. By
+            default the answer begins right after the training data.
+        interval: probability that the truth lies between lower and upper, above 0 and at most 0.9999.
+        regressors: for each of the model's regressors its `period` future values, in its own unit.
 
     Raises:
         BadParameters: the model is broken in a way that only shows now.
-        ForecastError: the answer would be empty, would lie in the past, or would reach too far.
+        ForecastError: the answer would be empty, would lie in the past, or would reach too far; `period` or `start`
+            is no whole number, or `interval` is out of its range.
+        MissingRegressor: the model has a regressor that has no value for each step.
     """
     model = loaded.model
-    if not 0 < interval < 1:
-        raise ForecastError(f"interval must lie between 0 and 1, not {interval}")
-    skipped = _steps_before(loaded, start)
+    if not 0 < interval <= MAX_INTERVAL:
+        raise ForecastError(f"interval must be above 0 and at most {MAX_INTERVAL}, not {interval}")
+    timestamps = _timestamps(model, period, start)
+    yhat, lower, upper = _evaluate(model, timestamps, interval, regressors)
+    if model.nonnegative:
+        lower, yhat, upper = np.maximum(lower, 0.0), np.maximum(yhat, 0.0), np.maximum(upper, 0.0)
+    return Forecast(timestamps, yhat, lower, upper, interval)
+
+
+def components(
+    loaded: LoadedModel,
+    period: int,
+    start: int | None = None,
+    regressors: Mapping[str, Floats] = NO_REGRESSORS,
+) -> dict[str, Floats]:
+    """Return what the forecast of the same arguments is made of, before it is cut off at zero.
+
+    Prophet's are "trend", the seasonalities, holidays and regressors by name, their "additive_terms" and
+    "multiplicative_terms", and "correction"; `trend * (1 + multiplicative_terms) + additive_terms + correction` is
+    the forecast. A mix adds "local": what its path adds to its long run. A naive has "trend" and "season".
+
+    Raises:
+        ForecastError, MissingRegressor: as `forecast` does.
+    """
+    timestamps = _timestamps(loaded.model, period, start)
+    with np.errstate(all="ignore"):
+        return loaded.model.parameters.components(timestamps, loaded.model.timeline, regressors)
+
+
+def _timestamps(model: FittedModel, period: int, start: int | None) -> Ints:
+    if not isinstance(period, Integral):
+        raise ForecastError(f"period must be a whole number from 1 to {MAX_STEPS}, not {period!r}")
+    skipped = 0 if start is None else _steps_before(model, start)
     if period < 1 or skipped + period > MAX_STEPS:
         raise ForecastError(
             f"a forecast may end 1 to {MAX_STEPS} steps after the training data, not {skipped + period}"
         )
-    timestamps = model.timeline.future(skipped + period)
-    yhat, deviation = _evaluate(model, timestamps, skipped)
-    margin = NormalDist().inv_cdf((1 + interval) / 2) * deviation
-    floor = 0.0 if model.nonnegative else -np.inf
-    lower, yhat, upper = (np.maximum(values, floor) for values in (yhat - margin, yhat, yhat + margin))
-    return Forecast(timestamps[skipped:], yhat, lower, upper, interval)
+    return future(model.timeline, skipped, int(period))
 
 
-def _evaluate(model: FittedModel, timestamps: Ints, skipped: int) -> tuple[Floats, Floats]:
+def _evaluate(
+    model: FittedModel, timestamps: Ints, interval: float, regressors: Mapping[str, Floats]
+) -> tuple[Floats, Floats, Floats]:
+    parameters, timeline = model.parameters, model.timeline
     # Parameters may be finite and yet of a size whose product is not.
-    with np.errstate(over="ignore", invalid="ignore"):
-        yhat = model.parameters.predict(timestamps[skipped:], model.timeline)
-        deviation = model.parameters.deviation(timestamps, model.timeline)[skipped:]
-    if not (np.abs(yhat) < _BEYOND_REASON).all() or not (deviation < _BEYOND_REASON).all():
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        yhat = parameters.predict(timestamps, timeline, regressors)
+        lower, upper = parameters.bounds(timestamps, yhat, timeline, interval)
+        # A sum of products is finite only if everything in it is, and it costs a fifth of asking each.
+        size = float(lower.dot(upper))
+    if not math.isfinite(size):
         raise BadParameters("the model's parameters lead to a forecast that is not a number")
-    return yhat, deviation
+    return yhat, lower, upper
 
 
-def _steps_before(loaded: LoadedModel, start: int | None) -> int:
-    timeline = loaded.model.timeline
-    if start is None:
-        return 0
+def _steps_before(model: FittedModel, start: int) -> int:
+    timeline = model.timeline
+    if not isinstance(start, Integral):
+        raise ForecastError(f"start must be a whole number of seconds since 1970, not {start!r}")
     if start <= timeline.end:
         raise ForecastError("start must lie after the end of the training data")
-    steps = int(timeline.steps_to(np.array([start], np.int64))[0])
+    # In Python's numbers, which have no end as 64 bits have.
+    steps = (int(start) - timeline.end) // timeline.seconds
     if steps > MAX_STEPS:
         raise ForecastError(
             f"start lies {steps} steps after the training data; at most {MAX_STEPS} are possible"
         )
-    # Rounding may have gone one step too far in either direction.
-    return int(np.searchsorted(timeline.future(steps + 2), start))
+    # A month's length is a mean one, which may be one step off in either direction.
+    return int(np.searchsorted(timeline.future(steps + 2), start - timeline.leeway))

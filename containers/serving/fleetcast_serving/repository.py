@@ -15,6 +15,8 @@ from fleetcast_serving.forecast_request import ForecastRequest
 
 # Longer forecasts take milliseconds, in which the event loop could not answer /ping.
 _INLINE_STEPS = 200
+# What the registry needs for each of its models: names, an event, objects around it; measured, rounded up.
+_SLOT_BYTES = 1500
 
 
 class ServedModel:
@@ -26,7 +28,7 @@ class ServedModel:
     @property
     def size(self) -> int:
         """Bytes of memory."""
-        return self._loaded.size
+        return self._loaded.size + _SLOT_BYTES
 
     async def answer(self, request: ForecastRequest) -> bytes:
         """Return the forecast as the JSON that the API shows.

@@ -7,13 +7,10 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
+from fleetcast_engine.artifact.limits import MAX_NUMBER, MAX_SECONDS, MAX_TEXT
 from fleetcast_engine.errors import BadParameters
 from fleetcast_engine.history.series import EARLIEST, LATEST
 from fleetcast_engine.history.timeline import Floats
-
-_MAX_TEXT = 1000
-# Larger ones overflow once they are multiplied.
-_MAX_NUMBER = 1e100
 
 
 class Fields:
@@ -23,9 +20,9 @@ class Fields:
         self._document = document
         self._path = path
 
-    def text(self, name: str) -> str:
+    def text(self, name: str, most: int = MAX_TEXT) -> str:
         value = self._document.get(name)
-        if not isinstance(value, str) or len(value) > _MAX_TEXT:
+        if not isinstance(value, str) or len(value) > most:
             self._refuse(name, "a short text")
         return value
 
@@ -53,6 +50,24 @@ class Fields:
             self._refuse(name, "a finite number" if least == -math.inf else f"a finite number from {least}")
         return float(value)
 
+    def positive(self, name: str) -> float:
+        value = self.number(name)
+        if value <= 0:
+            self._refuse(name, "a finite number above 0")
+        return value
+
+    def values(self, name: str, most: int) -> list[Any]:
+        values = self._document.get(name)
+        if not isinstance(values, list) or len(values) > most:
+            self._refuse(name, f"a list of at most {most}")
+        return values
+
+    def integers(self, name: str, most: int) -> list[int]:
+        values = self.values(name, most)
+        if any(type(value) is not int or abs(value) > MAX_SECONDS for value in values):
+            self._refuse(name, f"a list of at most {most} whole numbers")
+        return values
+
     def numbers(self, name: str, most: int) -> Floats:
         values = self._document.get(name)
         if not isinstance(values, list) or len(values) > most or not all(map(_is_number, values)):
@@ -74,6 +89,13 @@ class Fields:
         """Refuse a field that is there and means something."""
         if self._document.get(name) is not None:
             self._refuse(name, "absent or null")
+
+    def nothing_but(self, *names: str) -> None:
+        """Refuse fields of other names."""
+        if foreign := sorted(self._document.keys() - set(names)):
+            raise BadParameters(
+                f"the model has {self._path}{foreign[0][:MAX_TEXT]}, which it should not have"
+            )
 
     def time(self, name: str) -> int:
         try:
@@ -103,4 +125,4 @@ class Fields:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) <= _MAX_NUMBER
+    return type(value) in (int, float) and abs(value) <= MAX_NUMBER
