@@ -10,39 +10,57 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.containers.engine_support import DAY, HOUR, START, consumption, regular
+from tests.containers.engine_support import DAY, HOUR, START, Floats, consumption, regular
 
 from fleetcast_engine import FittedModel, Series, TrainSettings, forecast, pack, train, unpack
+from fleetcast_engine.choice.mix import MixModel
 from fleetcast_engine.choice.naive import NaiveModel, fit_naive
-from fleetcast_engine.errors import EngineError, TooShort
+from fleetcast_engine.errors import EngineError, TooShort, UnknownFamily
+from fleetcast_engine.prophet.model import ProphetModel
 
-SETTINGS = TrainSettings(run_id="r20260131020000-0a1b2c", trained_at=1_769_824_800)
+RUN = "r20260131020000-0a1b2c"
 
 
-def daily(values: "np.ndarray[tuple[int], np.dtype[np.float64]] | list[float]") -> Series:
+def daily(values: Floats | list[float]) -> Series:
     return Series.from_arrays("meter-7", START + DAY * np.arange(len(values)), values)
 
 
-def trained(series: Series, **settings: int) -> FittedModel:
-    values = {"horizon": 28, "origins": 1, **settings}
-    return train(series, TrainSettings(SETTINGS.run_id, trained_at=SETTINGS.trained_at, **values))
+def trained(series: Series, **settings: int | str) -> FittedModel:
+    return train(series, TrainSettings(RUN, trained_at=1_769_824_800, **settings))
 
 
-def test_a_series_that_prophet_understands_gets_prophet() -> None:
-    model = trained(regular(372))
+def test_a_usual_customer_gets_the_mean_of_the_best_candidates() -> None:
+    model = trained(regular(400))
+
+    assert model.family == "mix"
+    assert isinstance(model.parameters, MixModel)
+    assert len(model.parameters.path) == model.horizon == 28
+    assert 0 < model.metrics.mae < model.metrics.naive_mae
+    assert model.metrics.origins == 39
+
+
+def test_those_who_want_prophet_and_nothing_else_get_one_set_of_its_parameters() -> None:
+    model = trained(regular(372), families="prophet")
 
     assert model.family in {"prophet", "prophet_corrected"}
+    assert isinstance(model.parameters, ProphetModel)
     assert 0 < model.metrics.mae < model.metrics.naive_mae
-    assert (model.horizon, model.metrics.origins) == (28, 1)
 
 
 def test_a_jump_at_the_end_is_repaired_by_the_correction() -> None:
     values = consumption(START + DAY * np.arange(300, dtype=np.int64))
     values[262:] += 30
 
-    model = trained(daily(values))
+    model = trained(daily(values), families="prophet")
 
     assert model.family == "prophet_corrected"
+
+
+def test_stock_prophet_is_compared_at_two_origins_at_most() -> None:
+    model = trained(regular(200), engine="prophet")
+
+    assert model.family in {"prophet", "prophet_corrected"}
+    assert (model.metrics.origins, model.engine) == (2, "prophet")
 
 
 def test_a_series_that_repeats_itself_gets_the_naive() -> None:
@@ -53,24 +71,29 @@ def test_a_series_that_repeats_itself_gets_the_naive() -> None:
     assert model.metrics.mae == model.metrics.naive_mae == 0
 
 
-def test_a_random_walk_gets_the_naive_whenever_prophet_loses() -> None:
-    for seed in range(4):
+def test_nobody_is_served_what_lost_to_the_naive() -> None:
+    for seed in range(12):
         walk = 500 + np.random.default_rng(seed).normal(0, 5, 120).cumsum()
         metrics = trained(daily(walk)).metrics
         assert metrics.mae <= metrics.naive_mae
 
 
-def test_several_origins_are_all_counted() -> None:
-    assert trained(regular(150), origins=3).metrics.origins == 3
+def test_the_number_of_origins_is_as_asked_and_half_as_many_older_ones() -> None:
+    assert trained(regular(500), origins=4).metrics.origins == 6
 
 
 def test_origins_that_the_history_has_no_room_for_are_left_out() -> None:
-    assert trained(regular(60), origins=50).metrics.origins == 1
+    assert trained(regular(60), origins=50).metrics.origins == 4
 
 
 @pytest.mark.parametrize(("rows", "horizon"), [(56, 28), (40, 20), (20, 10), (15, 7), (8, 4), (3, 1)])
-def test_a_short_history_shrinks_the_backtest(rows: int, horizon: int) -> None:
+def test_a_short_history_shrinks_the_horizon(rows: int, horizon: int) -> None:
     assert trained(regular(rows)).horizon == horizon
+
+
+@pytest.mark.parametrize(("asked", "tuned"), [(7, 28), (60, 60), (365, 112)])
+def test_a_longer_horizon_is_tuned_for_up_to_four_times_the_usual_one(asked: int, tuned: int) -> None:
+    assert trained(regular(400), horizon=asked).horizon == tuned
 
 
 @pytest.mark.parametrize("rows", [1, 2])
@@ -79,30 +102,61 @@ def test_too_short_a_history_is_a_named_error(rows: int) -> None:
         trained(regular(2).head(rows))
 
 
+def test_an_unknown_family_is_named() -> None:
+    with pytest.raises(UnknownFamily, match="there is no family profit; there are all, naive, profile"):
+        trained(regular(60), families="profit")
+
+
+NOISE = np.random.default_rng(0).random(60)
 DEGENERATE = {
     "constant": np.full(60, 5.0),
     "zeros": np.zeros(60),
     "three rows": np.array([1.0, 2, 3]),
+    "thirteen rows": NOISE[:13],
     "negative": -consumption(START + DAY * np.arange(60, dtype=np.int64)),
     "line": np.arange(100.0),
     "sinusoid": 10 + np.sin(2 * np.pi * np.arange(200) / 7),
-    "tiny": np.random.default_rng(0).random(60) * 1e-12,
-    "huge": np.random.default_rng(0).random(60) * 1e14,
+    "tiny": NOISE * 1e-12,
+    "huge": NOISE * 1e14,
+    "beyond reason": np.r_[NOISE, 1e300, NOISE],
     "one spike": np.r_[np.zeros(50), 1e12, np.zeros(49)],
+    "nothing for weeks": np.r_[NOISE, np.full(100, np.nan), 0.5],
+    "zeros at the end": np.r_[NOISE, np.zeros(40)],
+    "late start": np.r_[np.zeros(300), 5 + NOISE],
+    "mostly missing": np.where(np.arange(120) % 9 == 0, np.r_[NOISE, NOISE], np.nan),
 }
 
 
+@pytest.mark.parametrize("families", ["all", "prophet", "profile"])
 @pytest.mark.parametrize("values", DEGENERATE.values(), ids=DEGENERATE.keys())
-def test_degenerate_series_get_a_model_that_forecasts(
-    values: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-) -> None:
-    model = unpack(pack(trained(daily(values))))
+def test_degenerate_series_get_a_model_that_forecasts(values: Floats, families: str) -> None:
+    model = unpack(pack(trained(daily(values), families=families)))
 
-    answer = forecast(model, 30)
+    answer = forecast(model, 60)
 
     assert np.isfinite([answer.yhat, answer.lower, answer.upper]).all()
     assert (answer.lower <= answer.yhat).all()
     assert (answer.yhat <= answer.upper).all()
+    assert model.model.metrics.mae <= model.model.metrics.naive_mae
+
+
+@pytest.mark.parametrize("step", [900, 1800, HOUR, 7 * DAY, 30 * DAY + 43_200, 5 * HOUR])
+@pytest.mark.parametrize("rows", [3, 40, 150, 700])
+def test_every_frequency_and_length_gets_a_model(step: int, rows: int) -> None:
+    series = regular(rows, step)
+
+    model = trained(series)
+
+    answer = forecast(unpack(pack(model)), 2 * model.horizon)
+    assert np.isfinite([answer.yhat, answer.lower, answer.upper]).all()
+    assert model.metrics.mae <= model.metrics.naive_mae
+
+
+def test_hours_are_tuned_for_a_week() -> None:
+    model = trained(regular(24 * 60, HOUR))
+
+    assert model.family == "mix"
+    assert model.horizon == 168
 
 
 def test_a_gap_of_a_year_is_no_obstacle() -> None:
@@ -123,6 +177,16 @@ def test_consumption_is_never_forecast_below_zero_unless_it_has_been() -> None:
 
     assert min(consumer.yhat.min(), consumer.lower.min()) >= 0
     assert producer.yhat.min() < 0
+
+
+def test_what_was_repaired_is_told() -> None:
+    values = consumption(START + DAY * np.arange(300, dtype=np.int64))
+    values[100:120] = 0
+    values[200] = 1e6
+
+    repairs = trained(daily(values)).repairs
+
+    assert (repairs.outage, repairs.outliers) == (20, 1)
 
 
 def test_the_naive_repeats_the_last_season() -> None:
@@ -160,13 +224,16 @@ def test_the_naives_interval_is_measured_and_widens_with_each_season() -> None:
 
 
 def test_a_naive_model_knows_its_spread_after_training() -> None:
-    walk = 500 + np.random.default_rng(0).normal(0, 5, 120).cumsum()
+    """Noise that repeats exactly is the naive's, but for one week that differs."""
+    values = np.tile(np.random.default_rng(3).random(7), 40)
+    values[100:107] += 0.5
 
-    model = trained(daily(np.round(walk)), horizon=14)
+    model = trained(daily(values), families="naive")
 
-    if isinstance(model.parameters, NaiveModel):
-        assert model.parameters.sigma > 0
-    assert forecast(unpack(pack(model)), 1).upper[0] > forecast(unpack(pack(model)), 1).lower[0]
+    assert isinstance(model.parameters, NaiveModel)
+    assert model.parameters.sigma > 0
+    answer = forecast(unpack(pack(model)), 1)
+    assert answer.upper[0] > answer.lower[0]
 
 
 def real_customers(path: Path) -> Iterator[Series]:

@@ -1,25 +1,42 @@
 """One customer's forecasting model: find it, store it, load it, ask it. Knows no cloud and no container."""
 
 from fleetcast_engine.artifact.archive import load, pack, unpack
-from fleetcast_engine.artifact.document import iso_time
-from fleetcast_engine.choice.tuning import TrainSettings, train
-from fleetcast_engine.forecasting import Forecast, forecast
+from fleetcast_engine.artifact.moments import iso_time
+from fleetcast_engine.artifact.prophet_export import to_prophet_json
+from fleetcast_engine.artifact.prophet_import import from_prophet_json
+from fleetcast_engine.choice.choosing import Candidate, Choice, choose
+from fleetcast_engine.choice.settings import TrainSettings
+from fleetcast_engine.choice.tuning import train
+from fleetcast_engine.forecasting import Forecast, components, forecast
+from fleetcast_engine.history.cleaning import Cleaned, clean
+from fleetcast_engine.history.grid import Grid
+from fleetcast_engine.history.repairs import Repairs
 from fleetcast_engine.history.series import Series
 from fleetcast_engine.model import FAMILIES, FittedModel, LoadedModel
 from fleetcast_engine.prophet.fitting import ENGINES, Fit, fit, warm_up
-from fleetcast_engine.prophet.interchange import from_prophet_json, to_prophet_json
-from fleetcast_engine.prophet.options import ProphetOptions
+from fleetcast_engine.prophet.options import CustomSeasonality, ExtraRegressor, Holidays, ProphetOptions
 
 __all__ = [
     "ENGINES",
     "FAMILIES",
+    "Candidate",
+    "Choice",
+    "Cleaned",
+    "CustomSeasonality",
+    "ExtraRegressor",
     "Fit",
     "FittedModel",
     "Forecast",
+    "Grid",
+    "Holidays",
     "LoadedModel",
     "ProphetOptions",
+    "Repairs",
     "Series",
     "TrainSettings",
+    "choose",
+    "clean",
+    "components",
     "fit",
     "forecast",
     "from_prophet_json",

@@ -1,65 +1,25 @@
-"""Which model a customer gets: the candidate with the smallest error on days it had not seen."""
+"""From a customer's rows to the model that is served."""
 
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
+from fleetcast_engine.choice.backtest import Backtest
+from fleetcast_engine.choice.deciding import Decision, decide
+from fleetcast_engine.choice.families import is_of_a_user
+from fleetcast_engine.choice.mix import MixModel
 from fleetcast_engine.choice.naive import NaiveModel, fit_naive
-from fleetcast_engine.errors import FitFailed, TooShort
+from fleetcast_engine.choice.prophets import UNCORRECTED, VARIANTS, corrected
+from fleetcast_engine.choice.rowwise import Compared, fit_variant
+from fleetcast_engine.choice.selection import quantiles, seasonal
+from fleetcast_engine.choice.settings import TrainSettings
+from fleetcast_engine.errors import FitFailed
+from fleetcast_engine.history.cleaning import Cleaned
 from fleetcast_engine.history.series import Series
-from fleetcast_engine.history.timeline import Floats, Ints
-from fleetcast_engine.model import (
-    PROPHET,
-    PROPHET_CORRECTED,
-    SEASONAL_NAIVE,
-    FittedModel,
-    Metrics,
-    Parameters,
-)
-from fleetcast_engine.prophet.fitting import MAP, Engine, fit
+from fleetcast_engine.model import MIX, SEASONAL_NAIVE, FittedModel, Metrics, Parameters
+from fleetcast_engine.prophet.exact import Declined
+from fleetcast_engine.prophet.fitting import MAP, Engine
 from fleetcast_engine.prophet.model import ProphetModel
-
-# Two rows to fit on and one to test on.
-MINIMUM_ROWS = 3
-# Steps after which a residual counts half: Prophet mostly gets the level of the last days wrong.
-_CORRECTION_HALF_LIFE = 3.0
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How a model is chosen.
-
-    Attributes:
-        run_id: the run that the model will belong to.
-        horizon: rows to forecast from each origin of the backtest; fewer where the history is short.
-        origins: how many cuts of the history the candidates are compared at.
-        trained_at: seconds since 1970 in UTC.
-        engine: "map" for the exact maximum of Prophet's posterior, "prophet" for Prophet's own optimiser.
-    """
-
-    run_id: str = ""
-    horizon: int = 28
-    origins: int = 1
-    trained_at: int = field(default_factory=lambda: int(time.time()))
-    engine: Engine = MAP
-
-
-@dataclass(frozen=True)
-class _Backtest:
-    errors: Mapping[str, float]
-    origins: int
-    timestamps: Ints
-    naive_residuals: Floats
-    remark: str | None
-
-    def winner(self) -> str:
-        # A tie goes to the naive, and so does an error that is not a number.
-        better = {
-            family: error for family, error in self.errors.items() if error < self.errors[SEASONAL_NAIVE]
-        }
-        return min(better, key=lambda family: better[family], default=SEASONAL_NAIVE)
 
 
 def train(series: Series, settings: TrainSettings) -> FittedModel:
@@ -67,11 +27,16 @@ def train(series: Series, settings: TrainSettings) -> FittedModel:
 
     Raises:
         TooShort: there are not enough rows to fit a model and to test it.
+        UnknownFamily: a user's family cannot be loaded.
     """
-    season = series.timeline.season(int(series.timestamps[0]))
-    horizon = _backtest_horizon(len(series), season, settings.horizon)
-    backtest = _run_backtest(series, season, horizon, settings)
-    family, parameters, engine, remark = _fit_family(series, backtest, season, settings.engine)
+    cleaned, decision = decide(series, settings)
+    if isinstance(decision, Compared):
+        parameters, engine, remark = _served_by_rows(cleaned, decision, settings.engine)
+    else:
+        parameters, engine, remark = _served(cleaned, decision)
+    family, metrics = decision.family, decision.metrics
+    if isinstance(parameters, NaiveModel):
+        family, metrics = SEASONAL_NAIVE, Metrics(metrics.naive_mae, metrics.naive_mae, metrics.origins)
     return FittedModel(
         customer_id=series.customer_id,
         run_id=settings.run_id,
@@ -80,77 +45,95 @@ def train(series: Series, settings: TrainSettings) -> FittedModel:
         timeline=series.timeline,
         training_start=int(series.timestamps[0]),
         trained_at=settings.trained_at,
-        horizon=horizon,
-        metrics=Metrics(backtest.errors[family], backtest.errors[SEASONAL_NAIVE], backtest.origins),
+        horizon=decision.horizon,
+        metrics=metrics,
         nonnegative=series.nonnegative,
         remark=remark,
         engine=engine,
+        repairs=cleaned.repairs,
     )
 
 
-def _backtest_horizon(rows: int, season: int, horizon: int) -> int:
-    if rows < MINIMUM_ROWS:
-        raise TooShort(f"{rows} valid rows; a model needs at least {MINIMUM_ROWS}")
-    return max(1, min(horizon, rows - season, rows // 2))
+def _served(cleaned: Cleaned, decision: Decision) -> tuple[Parameters, Engine | None, str | None]:
+    backtest, naive = decision.backtest, _naive(cleaned.raw, decision.backtest)
+    remark = _remark(backtest)
+    if decision.family == SEASONAL_NAIVE:
+        return naive, None, remark
+    if decision.family == MIX:
+        # What stands still goes on standing still in the long run, too.
+        tail = naive if backtest.past.silent[0] else _long_run(cleaned.series, decision) or naive
+        return _mix(decision, tail), MAP if isinstance(tail, ProphetModel) else None, remark
+    variant = decision.mix.members[0][0]
+    try:
+        model = fit_variant(cleaned.series, VARIANTS[variant.removesuffix(UNCORRECTED)], MAP)
+    except Declined as reason:
+        return naive, None, str(reason)
+    return model if variant.endswith(UNCORRECTED) else corrected(model, cleaned.series), MAP, remark
 
 
-def _run_backtest(series: Series, season: int, horizon: int, settings: TrainSettings) -> _Backtest:
-    errors: dict[str, list[Floats]] = {PROPHET: [], PROPHET_CORRECTED: [], SEASONAL_NAIVE: []}
-    remark = None
-    cuts = list(_cuts(len(series), max(season, 2), horizon, settings.origins))
-    for cut in cuts:
-        past, actual = series.head(cut), series.values[cut : cut + horizon]
-        when = series.timestamps[cut : cut + horizon]
-        candidates: dict[str, Parameters] = {SEASONAL_NAIVE: fit_naive(past, season)}
+def _remark(backtest: Backtest) -> str | None:
+    own = [f"{name}: {why}" for name, why in sorted(backtest.absent.items()) if is_of_a_user(name)]
+    untested = (
+        [] if backtest.origins else ["nothing could be tested: no part of the history lies before another"]
+    )
+    return "; ".join([*own, *untested]) or None
+
+
+def _mix(decision: Decision, tail: ProphetModel | NaiveModel) -> MixModel:
+    rhythm = decision.backtest.past.rhythm
+    return MixModel.of(
+        path=decision.mix.path,
+        blocks=np.array(rhythm.parts, np.int64),
+        quantiles=quantiles(decision.backtest, decision.mix.tested),
+        season=rhythm.unit if rhythm.within_a_day else rhythm.cycle,
+        long_run=tail,
+        members=decision.mix.members,
+    )
+
+
+def _long_run(series: Series, decision: Decision) -> ProphetModel | None:
+    """Return the variant of Prophet that was best in the last block; the usual one where none ran."""
+    names, errors = decision.backtest.names, decision.mix.errors[:, -1]
+    ran = [name for name in names if name in VARIANTS]
+    for variant in (*sorted(ran, key=lambda name: (float(errors[names.index(name)]), name)), "prophet"):
         try:
-            prophet = fit(past, engine=settings.engine).model
-        except FitFailed as error:
+            return fit_variant(series, VARIANTS[variant], MAP)
+        except Declined:
+            continue
+    return None
+
+
+def _naive(raw: Series, backtest: Backtest) -> NaiveModel:
+    """Return the seasonal naive with the spread that it had in the backtest; in the history where there is none."""
+    naive = fit_naive(raw, backtest.past.rhythm.cycle)
+    missed = backtest.actual - seasonal(backtest)
+    steps = np.arange(missed.shape[1]) // backtest.past.rhythm.cycle
+    missed /= np.sqrt(steps + 1.0)
+    known = missed[~np.isnan(missed)]
+    return replace(naive, sigma=float(np.sqrt(np.mean(known**2))) if len(known) else _usual_change(backtest))
+
+
+def _usual_change(backtest: Backtest) -> float:
+    """Return the root mean square of what a season changes; the values' own spread where no two are a season apart."""
+    raw, cycle = backtest.past.raw, backtest.past.rhythm.cycle
+    changes = raw[cycle:] - raw[:-cycle]
+    known = changes[~np.isnan(changes)]
+    return float(np.sqrt(np.mean(known**2))) if len(known) else float(np.nanstd(raw))
+
+
+def _served_by_rows(
+    cleaned: Cleaned, compared: Compared, engine: Engine
+) -> tuple[Parameters, Engine | None, str | None]:
+    raw, series, remark = cleaned.raw, cleaned.series, compared.remark
+    if compared.family != SEASONAL_NAIVE:
+        try:
+            model = fit_variant(series, VARIANTS[compared.winner.removesuffix(UNCORRECTED)], engine)
+        except (Declined, FitFailed) as error:
             remark = str(error)
         else:
-            candidates |= {PROPHET: prophet, PROPHET_CORRECTED: corrected(prophet, past)}
-        for family, parameters in candidates.items():
-            predicted = parameters.predict(when, past.timeline)
-            errors[family].append(actual - (np.maximum(predicted, 0) if series.nonnegative else predicted))
-    whole = {family: np.concatenate(e) for family, e in errors.items() if len(e) == len(cuts)}
-    mae = {family: float(np.abs(e).mean()) for family, e in whole.items()}
-    return _Backtest(mae, len(cuts), when, errors[SEASONAL_NAIVE][-1], remark)
-
-
-def _cuts(rows: int, minimum: int, horizon: int, origins: int) -> Iterator[int]:
-    """Yield the rows before each origin; the last origin always fits, older ones where history allows."""
-    for origin in range(origins, 0, -1):
-        cut = rows - origin * horizon
-        if cut >= minimum or origin == 1:
-            yield cut
-
-
-def _fit_family(
-    series: Series, backtest: _Backtest, season: int, engine: Engine
-) -> tuple[str, Parameters, str | None, str | None]:
-    family, remark = backtest.winner(), backtest.remark
-    if family != SEASONAL_NAIVE:
-        try:
-            fitted = fit(series, engine=engine)
-        except FitFailed as error:
-            remark = str(error)
-        else:
-            model = fitted.model if family == PROPHET else corrected(fitted.model, series)
-            return family, model, fitted.engine, remark
-    return SEASONAL_NAIVE, _naive_with_spread(series, backtest, season), None, remark
-
-
-def _naive_with_spread(series: Series, backtest: _Backtest, season: int) -> NaiveModel:
-    past = series.head(len(series) - len(backtest.timestamps))
-    naive = fit_naive(past, season).with_spread_of(
-        backtest.timestamps, backtest.naive_residuals, past.timeline
-    )
-    return replace(fit_naive(series, season), sigma=naive.sigma)
-
-
-def corrected(prophet: ProphetModel, series: Series) -> ProphetModel:
-    """Return the model moved by what it missed at the end of the series, recent rows counting most."""
-    residuals = series.values - prophet.predict(series.timestamps, series.timeline)
-    age = (series.timeline.end - series.timestamps) / series.timeline.seconds
-    return replace(
-        prophet, correction=float(np.average(residuals, weights=0.5 ** (age / _CORRECTION_HALF_LIFE)))
-    )
+            plain = compared.winner.endswith(UNCORRECTED)
+            return model if plain else corrected(model, series), engine, remark
+    season = raw.timeline.season(int(raw.timestamps[0]))
+    past_naive = fit_naive(compared.past, season)
+    spread = past_naive.with_spread_of(compared.timestamps, compared.naive_residuals, compared.past.timeline)
+    return replace(fit_naive(raw, season), sigma=spread.sigma), None, remark
