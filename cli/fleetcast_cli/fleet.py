@@ -23,6 +23,8 @@ _OUTCOME_COLUMNS = {
     "Run": "run_id",
     "Status": "status",
     "Family": "family",
+    "Members": "members",
+    "Engine": "engine",
     "Error": "mae",
     "Naive's": "naive_mae",
     "Reason": "reason",
@@ -34,6 +36,10 @@ _DATA_COLUMNS = {
     "Duplicates": "duplicates",
     "Bad timestamps": "bad_timestamps",
     "Bad values": "bad_values",
+    "Missing": "missing",
+    "Outage": "outage",
+    "Stuck": "stuck",
+    "Outliers": "outliers",
     "Until": "last",
 }
 
@@ -100,6 +106,9 @@ def _print_report(report: dict[str, Any]) -> None:
             row["customer_id"],
             row["status"],
             row["family"],
+            # Ledgers of earlier releases do not have these two.
+            row.get("members"),
+            row.get("engine"),
             row["rows"],
             row["mae"],
             row["ratio"],
@@ -108,7 +117,9 @@ def _print_report(report: dict[str, Any]) -> None:
         for row in report["worst"]
     ]
     if rows:
-        print_table(("Customer", "Status", "Family", "Rows", "Error", "vs naive", "Reason"), rows)
+        print_table(
+            ("Customer", "Status", "Family", "Members", "Engine", "Rows", "Error", "vs naive", "Reason"), rows
+        )
     if len(rows) < report["matching"]:
         note(f"{len(rows)} of {report['matching']:,} customers shown, worst first; --limit shows more")
 
@@ -145,7 +156,7 @@ def show(
     if facts["model"]:
         print_facts(_model_in_words(facts))
     for columns in (_OUTCOME_COLUMNS, _DATA_COLUMNS):
-        print_table(list(columns), [[row[name] for name in columns.values()] for row in facts["runs"]])
+        print_table(list(columns), [[row.get(name) for name in columns.values()] for row in facts["runs"]])
 
 
 def describe_customer(cloud: Cloud, customer: str) -> dict[str, Any]:

@@ -47,10 +47,11 @@ def print_intake(intake: Intake) -> None:
     if rejected or noted:
         print_table(("Raw file", "Result", "Why"), rejected + noted)
     if intake.rows_without_customer:
-        say(_describe_strays(intake))
+        say(describe_strays(intake))
 
 
-def _describe_strays(intake: Intake) -> str:
+def describe_strays(intake: Intake) -> str:
+    """Return a sentence on the rows that belong to nobody."""
     by_reason = intake.rows_without_customer_by_reason.items()
     parts = [f"{count:,} {_STRAYS.get(reason, reason)}" for reason, count in by_reason if count]
     details = f": {', '.join(parts)}" if parts else ""

@@ -12,7 +12,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from fleetcast_cli import cloud, data, demo, deploy, fleet, forecast, retrain
+from fleetcast_cli import (
+    cloud,
+    data,
+    demo,
+    deploy,
+    fleet,
+    forecast,
+    offline_backtest,
+    offline_explain,
+    offline_predict,
+    offline_train,
+    retrain,
+)
 from fleetcast_cli.errors import FAILED, INTERRUPTED, CommandFailed, UsageMistake, exit_code, explain
 from fleetcast_cli.output import note
 from fleetcast_cli.project import Project
@@ -138,7 +150,8 @@ def choose_project(
     context.obj = project or Path.cwd()
 
 
-for _module in (cloud, deploy, data, retrain, forecast, fleet, demo):
+_OFFLINE = (offline_train, offline_predict, offline_backtest, offline_explain)
+for _module in (cloud, deploy, data, retrain, forecast, fleet, *_OFFLINE, demo):
     _module.register(app)
 
 

@@ -86,6 +86,11 @@ def clean(text: str) -> str:
     )
 
 
+def counted(count: int, noun: str) -> str:
+    """Return such as "1 customer" or "1,200 customers"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def format_number(value: float) -> str:
     if value == 0 or 0.01 <= abs(value) < 1e6:
         return f"{value:,.3f}".rstrip("0").rstrip(".")

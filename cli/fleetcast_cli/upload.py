@@ -50,7 +50,7 @@ def find_raw_files(paths: Iterable[Path]) -> list[RawFile]:
     Raises:
         UsageMistake: a path does not exist or is no data, a folder holds none, or two files share a name.
     """
-    files = [RawFile(path) for named in paths for path in _expand(named)]
+    files = [RawFile(path) for named in paths for path in expand(named)]
     by_key: dict[str, RawFile] = {}
     for file in files:
         other = by_key.setdefault(file.key, file)
@@ -61,7 +61,8 @@ def find_raw_files(paths: Iterable[Path]) -> list[RawFile]:
     return list(by_key.values())
 
 
-def _expand(path: Path) -> list[Path]:
+def expand(path: Path) -> list[Path]:
+    """Return a file that is raw data, or those directly inside a folder; UsageMistake where there is none."""
     if path.is_dir():
         found = sorted(child for child in path.iterdir() if child.is_file() and _is_data(child))
         if not found:

@@ -10,7 +10,7 @@ from tests.containers.processing_support import HEADER, Outcome, ProcessingRoot,
 
 from fleetcast.domain.names import check_customer_id
 from fleetcast.errors import RequestError
-from fleetcast_processing import csv_rows, intake
+from fleetcast_processing import csv_rows, intake, spill
 from fleetcast_processing.rows import to_rows
 
 GOOD = HEADER + "good,2024-01-01,1\ngood,2024-01-02,2\n"
@@ -78,10 +78,12 @@ def test_broken_files_cost_nothing_but_themselves(beside_broken_files: Outcome) 
     assert [value for _, value in beside_broken_files.series["good"]] == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("held", [1, 50_000, 10**7])
 def test_rows_before_a_truncation_are_not_used_even_when_already_on_disk(
-    root: ProcessingRoot, monkeypatch: pytest.MonkeyPatch
+    root: ProcessingRoot, monkeypatch: pytest.MonkeyPatch, held: int
 ) -> None:
     """A file is used whole or not at all, however much of it was read before it broke."""
+    monkeypatch.setattr(spill, "_HELD_BYTES", held)
     monkeypatch.setattr(intake, "_BUFFER_BYTES", 10_000)
     monkeypatch.setattr(csv_rows, "_BLOCK_BYTES", 4096)
     rows = "".join(f"ghost,{1_700_000_000 + number},{number % 977}.{number}\n" for number in range(20_000))

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.containers.processing_support import RUN_ID, ProcessingRoot, Reading, quality_in, series_in
 
-from fleetcast_processing import csv_rows, intake, job
+from fleetcast_processing import csv_rows, intake, job, plain_csv, series_store, spill
 from fleetcast_processing.job import Folders, run
 from fleetcast_processing.magnitudes import are_absurd
 from fleetcast_processing.settings import ProcessingSettings
@@ -77,6 +77,9 @@ def encoded(suffix: str, rows: list[tuple[str, str, str]]) -> bytes:
     return gzip.compress(content) if suffix == ".csv.gz" else content
 
 
+SIZES = st.sampled_from([100, 2000, 10**7])
+
+
 def processed(files: list[tuple[str, bytes]]) -> tuple[dict[str, list[Reading]], dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         root = ProcessingRoot(Path(folder) / "ml")
@@ -88,9 +91,9 @@ def processed(files: list[tuple[str, bytes]]) -> tuple[dict[str, list[Reading]],
 
 
 @settings(max_examples=60, deadline=None)
-@given(data=st.data(), fleet=FLEETS, buffer=st.sampled_from([100, 2000, 10**7]))
+@given(data=st.data(), fleet=FLEETS, buffer=SIZES, held=SIZES)
 def test_files_order_and_format_do_not_change_series_or_fingerprints(
-    data: st.DataObject, fleet: dict[str, dict[datetime, float]], buffer: int
+    data: st.DataObject, fleet: dict[str, dict[datetime, float]], buffer: int, held: int
 ) -> None:
     rows = [(name, moment, value) for name, series in fleet.items() for moment, value in series.items()]
     files = data.draw(deliveries(rows))
@@ -99,7 +102,10 @@ def test_files_order_and_format_do_not_change_series_or_fingerprints(
     with pytest.MonkeyPatch.context() as small:
         small.setattr(intake, "_BUFFER_BYTES", buffer)
         small.setattr(csv_rows, "_BLOCK_BYTES", 4096)
+        small.setattr(plain_csv, "_BLOCK_BYTES", 4096)
         small.setattr(job, "_PARTITION_BYTES", buffer)
+        small.setattr(spill, "_HELD_BYTES", held)
+        small.setattr(series_store, "_HELD_BYTES", held)
         series, fingerprints = processed(files)
 
     assert series == {name: sorted(readings.items()) for name, readings in fleet.items()}

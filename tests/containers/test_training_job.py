@@ -49,8 +49,12 @@ def test_the_ledger_says_everything_about_a_trained_customer(trained: tuple[MlRo
 
     assert row["status"] == "trained"
     assert row["reason"] is None
-    assert row["family"] == "prophet"
-    assert (row["rows"], row["horizon"], row["origins"]) == (372, 28, 1)
+    assert (row["family"], row["engine"]) == ("mix", "map")
+    assert "+" in row["members"]
+    assert row["repairs"] == {}
+    assert (row["rows"], row["horizon"]) == (372, 28)
+    assert row["origins"] >= 26
+    assert row["trained_at"] == "2026-01-31T02:00:00Z", "the run's own moment"
     assert (row["first"], row["last"]) == ("2024-01-01T00:00:00Z", "2025-01-06T00:00:00Z")
     assert 0 < row["mae"] < row["naive_mae"]
     assert row["bytes"] == (root.checkpoints / row["artifact"]).stat().st_size
@@ -93,7 +97,8 @@ def test_an_unusable_customer_is_a_row_with_a_reason(
 
     row = root.ledger()[customer_id]
 
-    assert (row["status"], row["reason"], row["artifact"]) == (status, reason, None)
+    assert (row["status"], row["artifact"]) == (status, None)
+    assert row["reason"].startswith(reason)
 
 
 def test_the_last_metrics_line_counts_everybody(trained: tuple[MlRoot, str]) -> None:
@@ -155,7 +160,12 @@ def test_a_job_without_any_customer_fails(tmp_path: Path) -> None:
     [
         ({"run_id": "latest"}, "hyperparameter run_id must look like r20260131020000-0a1b2c, not 'latest'"),
         ({"horizon": "0"}, "hyperparameter horizon must be a whole number from 1 to 8784, not '0'"),
-        ({"origins": "1.5"}, "hyperparameter origins must be a whole number from 1 to 100, not '1.5'"),
+        ({"origins": "1.5"}, "hyperparameter origins must be a whole number from 0 to 100, not '1.5'"),
+        (
+            {"families": "prophet; rm"},
+            "hyperparameter families must be all, prophet, or names separated by commas, not 'prophet; rm'",
+        ),
+        ({"run_id": "r20261399000000-0a1b2c"}, "hyperparameter run_id must look like r20260131020000-0a1b2c"),
         ({"engine": "magic"}, "hyperparameter engine must be one of map, prophet, not 'magic'"),
         (
             {"customer_timeout_seconds": "nan"},
@@ -172,7 +182,7 @@ def test_a_wrong_hyperparameter_is_named_in_the_failure(
     run = root.train()
 
     assert run.returncode == 1
-    assert root.failure == message
+    assert root.failure.startswith(message)
     assert "Traceback" not in run.stderr
 
 

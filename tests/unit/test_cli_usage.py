@@ -14,6 +14,7 @@ from tests.unit.cli_stage import fleetcast, project_folder
 COMMANDS = (
     *("up", "down", "status", "deploy", "synth", "ingest", "retrain"),
     *("forecast", "fleet", "show", "runs", "demo"),
+    *("train", "predict", "backtest", "explain"),
 )
 
 

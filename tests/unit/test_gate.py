@@ -64,8 +64,17 @@ def test_a_trained_customer_is_promoted_to_its_own_model() -> None:
     assert row.fingerprint == "sha256:ab"
 
 
+def test_the_ledger_tells_how_a_model_was_made_and_what_was_done_to_its_data() -> None:
+    outcome = training("a", engine="map", members="level3+ar", repairs={"stuck": 4, "outliers": 1})
+
+    (row,) = build_ledger(RUN, [quality("a")], [outcome])
+
+    assert (row.engine, row.members) == ("map", "level3+ar")
+    assert (row.missing, row.outage, row.stuck, row.outliers) == (0, 0, 4, 1)
+
+
 @pytest.mark.parametrize(
-    "status", ["too_short", "no_valid_rows", "fit_failed", "timed_out", "crashed", "name_collision"]
+    "status", ["too_short", "no_valid_rows", "fit_failed", "timed_out", "out_of_memory", "crashed"]
 )
 def test_a_customer_that_could_not_be_trained_keeps_its_old_model(status: str) -> None:
     (row,) = build_ledger(RUN, [quality("42")], [training("42", status, reason="because")])

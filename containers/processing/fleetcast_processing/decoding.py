@@ -13,10 +13,24 @@ from fleetcast_processing.raw_files import RejectedFile
 _MULTIBYTE = re.compile(rb"[\xc2-\xf4][\x80-\xbf]")
 
 
+class Rest:
+    """What was already read from a stream, and then the stream."""
+
+    def __init__(self, ready: bytes, stream: pa.NativeFile) -> None:
+        self._ready = ready
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        if not self._ready:
+            return bytes(self._stream.read(size))
+        taken, self._ready = self._ready[:size], self._ready[size:]
+        return taken
+
+
 class Utf8Lines(io.RawIOBase):
     """A stream whose lines are UTF-8; those that are not are read as Windows-1252, else as Latin-1."""
 
-    def __init__(self, stream: pa.NativeFile, block_bytes: int) -> None:
+    def __init__(self, stream: pa.NativeFile | Rest, block_bytes: int) -> None:
         self.foreign: Counter[str] = Counter()
         """How many lines were not UTF-8, by what they were read as."""
         self._stream = stream

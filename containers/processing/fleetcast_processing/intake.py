@@ -15,7 +15,7 @@ from fleetcast_processing.rows import to_rows
 from fleetcast_processing.settings import Columns
 from fleetcast_processing.spill import Spill
 
-_BUFFER_BYTES = 16 * 1024 * 1024
+_BUFFER_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Intake:
         self._finished: list[pa.RecordBatch] = []
         self._current: list[pa.RecordBatch] = []
         self._bytes = 0
-        self._before_current: tuple[list[int], Counter[str]] | None = None
+        self._strays_before_current: Counter[str] | None = None
 
     def read(self, file: RawFile) -> FileReport:
         """Take in a file's rows; a file that cannot be used leaves no trace but its report."""
         try:
-            source = _source(file.path)
+            source = self._source(file.path)
             rows = self._read_whole(source)
         except RejectedFile as rejection:
             return FileReport(file.key, "rejected", 0, str(rejection))
@@ -61,6 +61,13 @@ class Intake:
     def finish(self) -> None:
         self._convert(self._finished, self.bad_cells)
         self._finished = []
+
+    def _source(self, path: Path) -> CsvRows | ParquetRows:
+        kind = kind_of(path)
+        if kind == "parquet":
+            return ParquetRows(path)
+        # Where clocks are changed, every timestamp deserves a look.
+        return CsvRows(path, kind, self._latest if self._zone == "UTC" else None)
 
     def _read_whole(self, source: CsvRows | ParquetRows) -> int:
         try:
@@ -78,8 +85,9 @@ class Intake:
 
     def _convert_all(self) -> None:
         self.finish()
-        if self._before_current is None:
-            self._before_current = (self._spill.mark(), self.strays.copy())
+        if self._strays_before_current is None:
+            self._spill.mark()
+            self._strays_before_current = self.strays.copy()
         self._convert(self._current, self._bad_cells_of_current)
         self._current, self._bytes = [], 0
 
@@ -89,14 +97,14 @@ class Intake:
         self._start_next()
 
     def _forget_current(self) -> None:
-        if self._before_current:
-            mark, self.strays = self._before_current
-            self._spill.rewind(mark)
+        if self._strays_before_current is not None:
+            self.strays = self._strays_before_current
+            self._spill.rewind()
         self._bytes -= sum(batch.nbytes for batch in self._current)
         self._start_next()
 
     def _start_next(self) -> None:
-        self._current, self._before_current, self._bad_cells_of_current = [], None, {}
+        self._current, self._strays_before_current, self._bad_cells_of_current = [], None, {}
 
     def _convert(self, batches: list[pa.RecordBatch], bad_cells: dict[str, str]) -> None:
         for _, alike in groupby(batches, key=lambda batch: batch.schema):
@@ -110,8 +118,3 @@ class Intake:
 def _add_missing(bad_cells: dict[str, str], later: dict[str, str]) -> None:
     for customer, cell in later.items():
         bad_cells.setdefault(customer, cell)
-
-
-def _source(path: Path) -> CsvRows | ParquetRows:
-    kind = kind_of(path)
-    return ParquetRows(path) if kind == "parquet" else CsvRows(path, kind)

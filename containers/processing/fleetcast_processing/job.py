@@ -1,12 +1,16 @@
 """The processing job: raw files in, one clean series per customer out.
 
-Rows pass through memory in batches, then by partition of customers, so the raw data may be larger than memory.
-What has to fit is the longest single series (about 100 bytes a row) and one report row per customer (about 300).
+Rows pass through memory in batches, then by partition of customers, so the raw data may be larger than memory; what
+fits into 64 MB never meets the disk. What has to fit is the longest single series (about 100 bytes a row) and one
+report row per customer (about 300).
 """
 
-import tempfile
+import os
+import secrets
+import shutil
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +29,7 @@ from fleetcast_processing.series_store import SeriesStore
 from fleetcast_processing.settings import ProcessingSettings
 from fleetcast_processing.spill import MAX_PARTITIONS, Spill
 
-_PARTITION_BYTES = 16 * 1024 * 1024
+_PARTITION_BYTES = 4 * 1024 * 1024
 _PACKED_RATIO = 5
 _FUTURE_SECONDS = 2 * 86_400
 """A row later than this after the job's start has a wrong timestamp, and would move the forecast there."""
@@ -57,8 +61,13 @@ def run(settings: ProcessingSettings, folders: Folders) -> Summary:
     for folder in (folders.series, folders.quality):
         folder.mkdir(parents=True, exist_ok=True)
     # The processing volume is sized for the data; /tmp may be small, or memory.
-    with tempfile.TemporaryDirectory(prefix=".spill-", dir=folders.scratch) as scratch:
-        return _run(settings, folders, Path(scratch))
+    scratch = folders.scratch / f".spill-{secrets.token_hex(8)}"
+    try:
+        scratch.mkdir(mode=0o700)
+        return _run(settings, folders, scratch)
+    finally:
+        # Made within `try`: a job that is stopped at that very moment leaves nothing either.
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _run(settings: ProcessingSettings, folders: Folders, scratch: Path) -> Summary:
@@ -68,12 +77,9 @@ def _run(settings: ProcessingSettings, folders: Folders, scratch: Path) -> Summa
             "Nothing to train: there is no object under raw/. Put .csv, .csv.gz or .parquet there."
         )
     spill = Spill(scratch, _partitions(files))
-    try:
-        intake = Intake(spill, settings.columns, settings.time_zone, _latest_instant())
-        reports = _read(intake, files)
-        customers, store = _group(spill, scratch, intake.bad_cells)
-    finally:
-        spill.close()
+    intake = Intake(spill, settings.columns, settings.time_zone, _latest_instant())
+    reports = _read(intake, files)
+    customers, store = _group(spill, scratch, intake.bad_cells)
     customers = _write_series(customers, store, settings, folders.series)
     summary = _summarise(settings.run_id, customers, reports, intake.strays)
     write_quality(folders.quality / "quality.jsonl.gz", customers)
@@ -108,13 +114,15 @@ def _read(intake: Intake, files: list[RawFile]) -> list[FileReport]:
 
 
 def _group(spill: Spill, scratch: Path, bad_cells: Mapping[str, str]) -> tuple[pa.Table, SeriesStore]:
-    """Turn every partition into series, kept on disk one after the other; return the customers by id."""
+    """Turn every partition into stored series; return the customers by id."""
     started = time.monotonic()
-    store, tables = SeriesStore(scratch), []
-    for number in range(spill.partitions):
-        series = to_series(spill.read(number))
-        tables.append(store.append(series))
-    customers = pa.concat_tables(tables).sort_by("customer_id")
+    store = SeriesStore(scratch)
+    # Partitions that fit into memory together can be worked on together; a single one on disk may fill it.
+    with ThreadPoolExecutor(1 if spill.on_disk else os.cpu_count()) as threads:
+        tables = threads.map(
+            lambda number: store.put(number, to_series(spill.read(number))), range(spill.partitions)
+        )
+        customers = pa.concat_tables(tables).sort_by("customer_id")
     cells = [bad_cells.get(name) for name in customers.column("customer_id").to_pylist()]
     customers = customers.append_column("bad_cell", pa.array(cells, pa.string()))
     log("group", started, customers=len(customers), rows_kept=store.rows)

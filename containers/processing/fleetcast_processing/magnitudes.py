@@ -20,23 +20,35 @@ def are_absurd(
 ) -> npt.NDArray[np.bool_]:
     """Say of each row whether its value is absurd; `codes` ascend, `counted` rows make the median."""
     magnitudes = np.abs(values)
-    peaks = _peaks(codes, magnitudes, size)
+    peaks, spread = _peaks(codes, magnitudes, size)
+    absurd = np.zeros(len(codes), dtype=np.bool_)
+    if not spread.any():
+        return absurd
+    rows = np.flatnonzero(spread[codes])
+    absurd[rows] = _are_absurd(codes[rows], magnitudes[rows], counted[rows], peaks)
+    return absurd
+
+
+def _are_absurd(
+    codes: Int32, magnitudes: Float64, counted: npt.NDArray[np.bool_], peaks: Float64
+) -> npt.NDArray[np.bool_]:
     suspects = _suspects(codes[counted], magnitudes[counted], peaks)
-    if not suspects.any():
-        return np.zeros(len(codes), dtype=np.bool_)
-    limits = np.full(size, np.inf)
+    limits = np.full(len(peaks), np.inf)
     picked = counted & suspects[codes]
     medians = _medians(codes[picked], magnitudes[picked], suspects)
     limits[suspects] = np.where(medians > 0, medians * TIMES_MEDIAN, np.inf)
     return magnitudes > limits[codes]
 
 
-def _peaks(codes: Int32, magnitudes: Float64, size: int) -> Float64:
-    peaks = np.zeros(size)
+def _peaks(codes: Int32, magnitudes: Float64, size: int) -> tuple[Float64, npt.NDArray[np.bool_]]:
+    """Return each customer's largest magnitude, and whether the smallest is tiny beside it: of most it is not."""
+    peaks, spread = np.zeros(size), np.zeros(size, dtype=np.bool_)
     if len(codes):
         starts = np.flatnonzero(np.diff(codes, prepend=-1))
-        peaks[codes[starts]] = np.maximum.reduceat(magnitudes, starts)
-    return peaks
+        largest, smallest = np.maximum.reduceat(magnitudes, starts), np.minimum.reduceat(magnitudes, starts)
+        peaks[codes[starts]] = largest
+        spread[codes[starts]] = (smallest * TIMES_MEDIAN <= largest) & (largest > 0)
+    return peaks, spread
 
 
 def _suspects(codes: Int32, magnitudes: Float64, peaks: Float64) -> npt.NDArray[np.bool_]:

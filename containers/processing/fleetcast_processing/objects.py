@@ -4,6 +4,7 @@ import heapq
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +15,20 @@ from fleetcast_processing.timestamps import Int64
 
 SCHEMA = pa.schema(
     [
-        ("customer_id", pa.string()),
-        ("timestamp", pa.timestamp("us", tz="UTC")),
-        ("consumption", pa.float64()),
+        pa.field("customer_id", pa.dictionary(pa.int32(), pa.string()), nullable=False),
+        pa.field("timestamp", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("consumption", pa.float64(), nullable=False),
     ]
 )
+# Regular timestamps take hardly a byte as differences. Readings are noise to a compressor: it would take four
+# times as long to write them and eight times to read them, and statistics nobody asks for.
+_FORMAT: dict[str, Any] = {
+    "use_dictionary": ["customer_id"],
+    "column_encoding": {"timestamp": "DELTA_BINARY_PACKED"},
+    "compression": "none",
+    "write_statistics": False,
+    "store_schema": False,
+}
 _ROW_GROUP_ROWS = 1_048_576
 """Bounds the memory that one object takes, however many rows it has."""
 
@@ -75,7 +85,7 @@ def write_objects(folder: Path, stored: StoredSeries, plan: Int64) -> None:
 
 def _write(path: Path, stored: StoredSeries, members: Int64) -> None:
     group = np.cumsum(stored.rows[members]) // _ROW_GROUP_ROWS
-    with pq.ParquetWriter(path, SCHEMA, use_dictionary=["customer_id"], store_schema=False) as writer:
+    with pq.ParquetWriter(path, SCHEMA, **_FORMAT) as writer:
         for number in np.unique(group):
             writer.write_table(_table(stored, members[group == number]))
 
@@ -83,11 +93,11 @@ def _write(path: Path, stored: StoredSeries, members: Int64) -> None:
 def _table(stored: StoredSeries, members: Int64) -> pa.Table:
     starts = stored.start[members].tolist()
     counts = stored.rows[members]
-    parts = [slice(start, start + count) for start, count in zip(starts, counts.tolist(), strict=True)]
+    places = zip(stored.part[members].tolist(), starts, counts.tolist(), strict=True)
+    series = [
+        [numbers[start : start + count] for numbers in stored.parts[part]] for part, start, count in places
+    ]
+    instants, values = (pa.array(np.concatenate(numbers)) for numbers in zip(*series, strict=True))
     codes = np.repeat(np.arange(len(members), dtype=np.int32), counts)
     ids = pa.DictionaryArray.from_arrays(pa.array(codes), stored.customer_ids.take(pa.array(members)))
-    instants = pa.array(np.concatenate([stored.instants[part] for part in parts]))
-    values = pa.array(np.concatenate([stored.values[part] for part in parts]))
-    return pa.table(
-        [ids.cast(pa.string()), instants.cast(SCHEMA.field("timestamp").type), values], schema=SCHEMA
-    )
+    return pa.table([ids, instants.cast(SCHEMA.field("timestamp").type), values], schema=SCHEMA)

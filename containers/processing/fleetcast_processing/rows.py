@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fleetcast.domain.names import MAX_CUSTOMER_ID
-from fleetcast_processing.timestamps import BAD, Int64, read_timestamps
+from fleetcast_processing.timestamps import BAD, Int64, filled, read_timestamps
 
 Int32 = npt.NDArray[np.int32]
 Float64 = npt.NDArray[np.float64]
@@ -34,15 +34,15 @@ class Rows:
     codes: Int32
     instants: Int64
     """Microseconds since 1970 in UTC, or timestamps.BAD."""
-    repeats: Int64
     values: Float64
     """NaN where the cell holds no usable number."""
+    repeats: Int64 | None = None
+    """As in timestamps.Instants."""
 
-    def only(self, kept: npt.NDArray[np.bool_]) -> "Rows":
-        """Return some of the rows; their customers stay all."""
-        return Rows(
-            self.customers, self.codes[kept], self.instants[kept], self.repeats[kept], self.values[kept]
-        )
+    def only(self, kept: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Rows":
+        """Return some of the rows, by a mask or by their numbers; their customers stay all."""
+        repeats = None if self.repeats is None else self.repeats[kept]
+        return Rows(self.customers, self.codes[kept], self.instants[kept], self.values[kept], repeats)
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class Taken:
 
 def to_rows(table: pa.Table, zone: str, latest: int) -> Taken:
     """Read a table of customer, timestamp, value; a timestamp beyond `latest` is bad."""
-    encoded = pc.dictionary_encode(table.column("customer").combine_chunks())
+    encoded = pc.dictionary_encode(table.column("customer")).unify_dictionaries().combine_chunks()
     # Index -1, a missing cell, picks the last element.
     verdicts = np.append(_judge_ids(encoded.dictionary), _EMPTY)
-    codes: Int32 = encoded.indices.fill_null(-1).to_numpy()
+    codes: Int32 = filled(encoded.indices, -1)
     when = read_timestamps(table.column("timestamp").combine_chunks(), zone)
-    instants = np.where(when.utc > latest, BAD, when.utc)
-    rows = Rows(encoded.dictionary, codes, instants, when.repeat, read_values(table.column("value")))
+    instants = np.where(when.utc > latest, BAD, when.utc) if when.utc.max(initial=0) > latest else when.utc
+    rows = Rows(encoded.dictionary, codes, instants, read_values(table.column("value")), when.repeat)
     bad_cells = _bad_cells(table, rows, verdicts)
     if not verdicts[:-1].any() and codes.min(initial=0) >= 0:
         return Taken(rows, Counter(), bad_cells)
@@ -123,10 +123,12 @@ def _without_strays(rows: Rows, verdicts: npt.NDArray[np.uint8]) -> tuple[Rows, 
 
 def read_values(column: pa.ChunkedArray) -> Float64:
     """Return floats; NaN for cells that are empty, not a number, infinite or beyond LARGEST_VALUE."""
-    values: Float64 = np.array(_as_floats(column).fill_null(np.nan).to_numpy())
+    values: Float64 = filled(_as_floats(column), np.nan)
+    # NaN is neither; whole copies and masks are only made where there is something to mask.
+    if values.min(initial=0) >= -LARGEST_VALUE and values.max(initial=0) <= LARGEST_VALUE:
+        return values
     with np.errstate(invalid="ignore"):
-        values[~(np.abs(values) <= LARGEST_VALUE)] = np.nan
-    return values
+        return np.where(np.abs(values) <= LARGEST_VALUE, values, np.nan)
 
 
 def _as_floats(column: pa.ChunkedArray) -> pa.ChunkedArray:

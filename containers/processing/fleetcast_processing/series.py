@@ -61,7 +61,7 @@ def _sorted(rows: Rows, usable: npt.NDArray[np.bool_]) -> tuple[Int32, Int64, Fl
     codes, instants = rows.codes, rows.instants
     # Adding 0.0 turns -0.0 into 0.0: the same reading must have the same fingerprint.
     values = rows.values + 0.0
-    if rows.repeats.any():
+    if rows.repeats is not None and rows.repeats.any():
         instants = _second_passings(codes, instants, rows.repeats)
     if _in_order(codes, instants):
         return codes, instants, values

@@ -16,6 +16,7 @@ A naive timestamp is wall-clock time of the configured zone. Two hours a year ne
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +43,10 @@ _EPOCH_MILLISECONDS = r"^\d{13}$"
 class Instants:
     utc: Int64
     """Microseconds since 1970, or BAD."""
-    repeat: Int64
-    """Microseconds to the second passing of a wall-clock time that occurs twice; 0 for all other rows."""
+    repeat: Int64 | None = None
+    """Microseconds to the second passing of a wall-clock time that occurs twice; 0 for all other rows.
+
+    None where the zone has no such times."""
 
 
 def read_timestamps(column: pa.Array, zone: str) -> Instants:
@@ -56,14 +59,15 @@ def read_timestamps(column: pa.Array, zone: str) -> Instants:
     encoded = pc.dictionary_encode(column)
     distinct = _from_text(encoded.dictionary.cast(pa.string()), zone)
     # Index -1, a missing cell, picks the element appended here.
-    return Instants(
-        np.append(distinct.utc, BAD)[_indices(encoded)], np.append(distinct.repeat, 0)[_indices(encoded)]
-    )
+    indices = filled(encoded.indices, -1)
+    repeat = None if distinct.repeat is None else np.append(distinct.repeat, 0)[indices]
+    return Instants(np.append(distinct.utc, BAD)[indices], repeat)
 
 
-def _indices(encoded: pa.DictionaryArray) -> npt.NDArray[np.int32]:
-    indices: npt.NDArray[np.int32] = encoded.indices.fill_null(-1).to_numpy()
-    return indices
+def filled(column: pa.Array | pa.ChunkedArray, instead: float) -> npt.NDArray[Any]:
+    """Return a column's numbers, a missing cell as another number; without one, nothing is copied."""
+    numbers: npt.NDArray[Any] = (column.fill_null(instead) if column.null_count else column).to_numpy()
+    return numbers
 
 
 def _whole_numbers(column: pa.Array) -> pa.Array:
@@ -75,8 +79,8 @@ def _whole_numbers(column: pa.Array) -> pa.Array:
 def _from_parquet_type(column: pa.Array, zone: str) -> Instants:
     aware = pa.types.is_timestamp(column.type) and column.type.tz is not None
     micros = column.cast(pa.timestamp("us", "UTC") if aware else pa.timestamp("us"), safe=False)
-    raw: Int64 = micros.cast(pa.int64()).fill_null(BAD).to_numpy()
-    return Instants(_within_bounds(raw), np.zeros_like(raw)) if aware else _localise(raw, zone)
+    raw: Int64 = filled(micros.cast(pa.int64()), BAD)
+    return Instants(_within_bounds(raw)) if aware else _localise(raw, zone)
 
 
 def _from_text(texts: pa.Array, zone: str) -> Instants:
@@ -142,13 +146,15 @@ _ABSOLUTE_FORMS = (
 
 
 def _within_bounds(micros: Int64) -> Int64:
+    if micros.min(initial=0) >= _EARLIEST and micros.max(initial=0) < _LATEST:
+        return micros
     return np.where((micros >= _EARLIEST) & (micros < _LATEST), micros, BAD)
 
 
 def _localise(wall_clock: Int64, zone: str) -> Instants:
     wall_clock = _within_bounds(wall_clock)
     if zone == "UTC":
-        return Instants(wall_clock, np.zeros_like(wall_clock))
+        return Instants(wall_clock)
     first = _in_zone(wall_clock, zone, ambiguous="earliest", nonexistent="latest")
     second = _in_zone(wall_clock, zone, ambiguous="latest", nonexistent="latest")
     skipped = first != _in_zone(wall_clock, zone, ambiguous="earliest", nonexistent="earliest")

@@ -44,9 +44,6 @@ def _run(folders: Folders) -> None:
     host = Host.from_config(read_config(folders.config / "resourceconfig.json"))
     for name in TrainingSettings.unknown(hyperparameters):
         print(f"fleetcast: hyperparameter {name!r} is not known and has no effect", flush=True)
-    # Each worker is one core's; a linear algebra that starts threads would only make them wait.
-    for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
     TrainingJob(folders, settings, host, _stop_on_sigterm()).run()
 
 

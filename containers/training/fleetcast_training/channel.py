@@ -1,8 +1,7 @@
-"""The `series` channel, one customer at a time: memory holds a batch of rows and never the channel."""
+"""The `series` channel, one customer at a time: memory holds a few thousand rows and never the channel."""
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fleetcast_training.batches import CustomerRows
+
 _COLUMNS = ("customer_id", "timestamp", "consumption")
 _BATCH_ROWS = 65_536
 _Arrays = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class CustomerRows:
-    """One customer's rows as the channel holds them.
-
-    Attributes:
-        timestamps: seconds since 1970 in UTC.
-    """
-
-    customer_id: str
-    timestamps: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float64]
 
 
 class Channel:
@@ -63,7 +51,7 @@ class Channel:
 def _count_in(path: Path) -> int:
     previous, count = None, 0
     # Reading the rows will meet the same error and report it.
-    with suppress(pa.ArrowException, OSError, KeyError), pq.ParquetFile(path) as parquet:
+    with suppress(pa.ArrowException, OSError, KeyError), _open(path) as parquet:
         for batch in parquet.iter_batches(_BATCH_ROWS, columns=["customer_id"]):
             for customer_id, _, _ in _runs(batch):
                 count += customer_id != previous
@@ -71,41 +59,55 @@ def _count_in(path: Path) -> int:
     return count
 
 
+def _open(path: Path) -> pq.ParquetFile:
+    # Ids as numbers into a dictionary: comparing the texts of a million rows would take as long as fitting.
+    return pq.ParquetFile(path, read_dictionary=["customer_id"])
+
+
 def _customers_in(path: Path) -> Iterator[CustomerRows]:
-    with pq.ParquetFile(path) as parquet:
+    with _open(path) as parquet:
         missing = set(_COLUMNS) - set(parquet.schema_arrow.names)
         if missing:
             raise pa.ArrowInvalid(f"column {', '.join(sorted(missing))} is missing")
         current: str | None = None
         pieces: list[_Arrays] = []
         for batch in parquet.iter_batches(_BATCH_ROWS, columns=list(_COLUMNS)):
-            for customer_id, first, rows in _runs(batch):
+            timestamps, values = _arrays(batch)
+            for customer_id, first, end in _runs(batch):
                 if customer_id != current and pieces:
                     yield _joined(current, pieces)
                     pieces = []
                 current = customer_id
-                pieces.append(_arrays(batch.slice(first, rows)))
+                pieces.append((timestamps[first:end], values[first:end]))
         if pieces:
             yield _joined(current, pieces)
 
 
 def _runs(batch: Any) -> Iterator[tuple[str, int, int]]:
-    """Yield id, first row and number of rows of each stretch of rows with one id."""
-    runs = pc.run_end_encode(batch.column("customer_id").cast(pa.string()))
-    first = 0
-    for customer_id, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
-        if customer_id is not None:
-            yield customer_id, first, end - first
-        first = end
+    """Yield id, first row and the row after the last of each stretch of rows with one id."""
+    column = batch.column("customer_id")
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    names = column.dictionary.cast(pa.string()).to_pylist()
+    codes = column.indices.fill_null(-1).to_numpy()
+    starts = np.flatnonzero(np.diff(codes, prepend=-2)).tolist()
+    for first, end in zip(starts, [*starts[1:], len(codes)], strict=True):
+        if codes[first] >= 0:
+            yield names[codes[first]], first, end
 
 
 def _arrays(batch: Any) -> _Arrays:
-    batch = batch.filter(pc.is_valid(batch.column("timestamp")))
-    moments = batch.column("timestamp").cast(pa.timestamp("s", "UTC"), safe=False)
-    values = batch.column("consumption").cast(pa.float64())
-    return moments.cast(pa.int64()).to_numpy(), values.to_numpy(zero_copy_only=False)
+    moments = batch.column("timestamp").cast(pa.timestamp("s", "UTC"), safe=False).cast(pa.int64())
+    values = batch.column("consumption").cast(pa.float64()).to_numpy(zero_copy_only=False)
+    if moments.null_count:
+        # A row without a moment is none that a model can use; a value that is not a number says so.
+        values = np.where(pc.is_null(moments).to_numpy(zero_copy_only=False), np.nan, values)
+        moments = moments.fill_null(0)
+    return moments.to_numpy(), values
 
 
 def _joined(customer_id: str | None, pieces: list[_Arrays]) -> CustomerRows:
+    if len(pieces) == 1:
+        return CustomerRows(str(customer_id), *pieces[0])
     timestamps, values = zip(*pieces, strict=True)
     return CustomerRows(str(customer_id), np.concatenate(timestamps), np.concatenate(values))

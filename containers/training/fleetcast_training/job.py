@@ -3,25 +3,22 @@
 import json
 import os
 import platform
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Event
+from typing import Any
 
-from fleetcast.domain.names import artifact_name
 from fleetcast.errors import DataError
-from fleetcast_engine import Series, unpack
-from fleetcast_engine.errors import ArtifactError, SeriesError
-from fleetcast_engine.model import FittedModel
-from fleetcast_training.channel import Channel, CustomerRows
+from fleetcast_training.artifacts import ArtifactFolder
+from fleetcast_training.batches import Batches, CustomerRows
+from fleetcast_training.channel import Channel
 from fleetcast_training.files import remove_leftovers, write_atomically
-from fleetcast_training.ledger import NAME_COLLISION, Ledger, LedgerRow
+from fleetcast_training.ledger import Ledger
 from fleetcast_training.pool import WorkerPool
 from fleetcast_training.progress import Progress
 from fleetcast_training.settings import Host, TrainingSettings
-from fleetcast_training.worker import Result
 
 # SIGTERM leaves 20 seconds: what is being fitted may use half of them.
 _FINISH_SECONDS = 10.0
@@ -78,13 +75,21 @@ class TrainingJob:
             PlatformError: workers cannot be started.
             Stopped: the stop event was set.
         """
+        total = self._channel.count()
+        with WorkerPool(
+            self._settings, self._host.name, self._folders.checkpoints, self._workers(total)
+        ) as pool:
+            self.run_with(pool, total)
+
+    def run_with(self, pool: WorkerPool, customers: int) -> None:
+        """Do the same with workers that run already; `customers` are in the channel."""
         self._folders.checkpoints.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self._folders.checkpoints)
         remove_leftovers(self._folders.checkpoints / "_ledger")
-        finished = self._ledger.resume()
-        progress = Progress(self._channel.count())
-        with WorkerPool(self._settings, self._workers(progress.total)) as pool:
-            self._train_all(pool, progress, finished)
+        stored = ArtifactFolder(self._folders.checkpoints, self._settings.run_id)
+        finished = self._ledger.resume(lambda customer_id: stored.model_of(customer_id) is not None)
+        progress = Progress(customers)
+        self._train_all(pool, progress, finished)
         progress.finish()
         self._write_summary(progress)
         self._check_outcome(progress)
@@ -93,23 +98,31 @@ class TrainingJob:
         cores = self._settings.workers or os.cpu_count() or 1
         return 0 if self._channel.is_empty else min(cores, max(customers, 1))
 
-    def _train_all(self, pool: WorkerPool, progress: Progress, finished: set[str]) -> None:
-        for customer in self._to_train(progress, finished):
+    def _train_all(
+        self, pool: WorkerPool, progress: Progress, finished: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        batches = Batches(pool.scratch, max(pool.size, 1), lambda: progress.total - len(self._seen))
+        for batch in batches.of(self._to_train(progress, finished)):
             while not pool.is_free and not self._stop.is_set():
-                self._store(pool.collect(), progress)
+                self._note(pool.collect(), progress)
             if self._stop.is_set():
                 break
-            pool.hand_out(customer)
-        last_moment = time.monotonic() + _FINISH_SECONDS
-        while pool.is_busy and not (self._stop.is_set() and time.monotonic() > last_moment):
-            if not self._stop.is_set():
-                last_moment = time.monotonic() + _FINISH_SECONDS
-            self._store(pool.collect(), progress)
+            pool.hand_out(batch)
+        while pool.is_busy and not self._stop.is_set():
+            self._note(pool.collect(), progress)
         if self._stop.is_set():
+            self._note(pool.finish(_FINISH_SECONDS), progress)
             raise Stopped
 
-    def _to_train(self, progress: Progress, finished: set[str]) -> Iterator[CustomerRows]:
-        """Yield the customers that need a fit; the others are settled on the way."""
+    def _note(self, lines: list[bytes], progress: Progress) -> None:
+        self._ledger.append(lines)
+        for row in json.loads(b"[%b]" % b",".join(lines)):
+            progress.note(row)
+
+    def _to_train(
+        self, progress: Progress, finished: Mapping[str, Mapping[str, Any]]
+    ) -> Iterator[CustomerRows]:
+        """Yield the customers that have no model yet, each once."""
         for customer in self._channel.customers():
             if customer.customer_id in self._seen:
                 print(
@@ -118,43 +131,11 @@ class TrainingJob:
                 )
                 continue
             self._seen.add(customer.customer_id)
-            row = self._settled(customer)
-            if row is None:
+            # An artifact whose row is lost is made again, byte for byte, for the row's sake.
+            if customer.customer_id in finished:
+                progress.note(finished[customer.customer_id])
+            else:
                 yield customer
-                continue
-            if row.status == NAME_COLLISION or customer.customer_id not in finished:
-                self._ledger.append(row)
-            progress.note(row)
-
-    def _settled(self, customer: CustomerRows) -> LedgerRow | None:
-        """Return the row of a customer whose artifact is there already, or None if it has to be trained."""
-        path = self._folders.checkpoints / artifact_name(customer.customer_id)
-        model = _stored_model(path)
-        if model is None:
-            return None
-        if model.customer_id != customer.customer_id:
-            return _collision(customer.customer_id, len(customer.values), path, model)
-        if model.run_id != self._settings.run_id:
-            return None
-        return _row_again(model, customer).stored(path.name, path.stat().st_size)
-
-    def _store(self, results: list[Result], progress: Progress) -> None:
-        for result in results:
-            row = result.row
-            if result.artifact is not None:
-                row = self._store_artifact(row, result.artifact)
-            self._ledger.append(row)
-            progress.note(row)
-
-    def _store_artifact(self, row: LedgerRow, artifact: bytes) -> LedgerRow:
-        path = self._folders.checkpoints / artifact_name(row.customer_id)
-        # Asked again: where file names ignore case, another customer may have taken the name meanwhile.
-        stored = _stored_model(path)
-        if stored is not None and stored.customer_id != row.customer_id:
-            return _collision(row.customer_id, row.rows, path, stored)
-        # The artifact before the row: a job that dies in between rebuilds the row from it.
-        write_atomically(path, artifact)
-        return row.stored(path.name, len(artifact))
 
     def _write_summary(self, progress: Progress) -> None:
         summary = {
@@ -178,27 +159,6 @@ class TrainingJob:
             )
         if progress.done == 0 and self._host.count == 1:
             raise DataError("the channel `series` holds no customer; there is nothing to train")
-
-
-def _stored_model(path: Path) -> FittedModel | None:
-    """Return the model of an artifact; one that is missing or broken is none."""
-    try:
-        return unpack(path.read_bytes()).model
-    except (FileNotFoundError, ArtifactError):
-        return None
-
-
-def _collision(customer_id: str, rows: int | None, path: Path, owner: FittedModel) -> LedgerRow:
-    reason = f"{path.name} is already the model of another customer, {owner.customer_id!r}"
-    return LedgerRow(customer_id, NAME_COLLISION, reason, rows=rows)
-
-
-def _row_again(model: FittedModel, customer: CustomerRows) -> LedgerRow:
-    try:
-        rows = len(Series.from_arrays(customer.customer_id, customer.timestamps, customer.values))
-    except SeriesError:
-        rows = 0
-    return LedgerRow.of_model(model, rows)
 
 
 def _versions() -> dict[str, str | None]:

@@ -1,9 +1,11 @@
 """How far the job is, as lines that SageMaker's metric definitions read from standard output."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from fleetcast_training.ledger import TRAINED, LedgerRow
+from fleetcast_training.ledger import TRAINED
 
 _SECONDS_BETWEEN = 2.0
 _SHARE_BETWEEN = 0.05
@@ -26,12 +28,12 @@ class Progress:
         """Customers that have a model."""
         return self.done - self.failed
 
-    def note(self, row: LedgerRow) -> None:
-        """Count a customer, and print a line when both enough time and enough customers have passed."""
+    def note(self, row: Mapping[str, Any]) -> None:
+        """Count a customer's ledger row, and print a line when enough time and enough customers have passed."""
         self.done += 1
-        self.failed += row.status != TRAINED
-        if row.mae is not None and row.naive_mae:
-            self._ratio_sum += row.mae / row.naive_mae
+        self.failed += row["status"] != TRAINED
+        if row.get("mae") is not None and row.get("naive_mae"):
+            self._ratio_sum += row["mae"] / row["naive_mae"]
             self._ratios += 1
         self._print_if_due()
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from fleetcast.domain.names import RUN_ID
+from fleetcast.domain.names import run_moment
 from fleetcast.errors import SettingError
 from fleetcast_engine.prophet.fitting import ENGINES, Engine
 
+# A name of ours, or `package.module:attribute` for somebody's own.
+_FAMILIES = re.compile(r"[A-Za-z_][\w.]*(:\w+)?(,[A-Za-z_][\w.]*(:\w+)?)*", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 
 
@@ -20,18 +22,22 @@ class TrainingSettings:
 
     Attributes:
         horizon: rows that each backtest forecasts.
-        origins: how many backtests each customer's models are compared by.
+        origins: how many backtests each customer's models are compared by; 0 fits Prophet's defaults untested.
         engine: who fits: "map", the direct solver, or "prophet".
+        families: which kinds of model compete: "all", "prophet", or names separated by commas.
         customer_timeout_seconds: after this a customer's worker is killed and the customer is a failed row.
+        customer_memory_mb: memory that training a customer may take beyond its data; 0 means all there is.
         minimum_rows: customers with fewer usable rows get no model.
         workers: processes; 0 means one for each core.
     """
 
     run_id: str
     horizon: int = 28
-    origins: int = 1
-    engine: Engine = "prophet"
+    origins: int = 26
+    engine: Engine = "map"
+    families: str = "all"
     customer_timeout_seconds: float = 120.0
+    customer_memory_mb: int = 2048
     minimum_rows: int = 14
     workers: int = 0
 
@@ -46,14 +52,21 @@ class TrainingSettings:
         return cls(
             run_id=given.run_id(),
             horizon=given.whole("horizon", cls.horizon, 1, 8784),
-            origins=given.whole("origins", cls.origins, 1, 100),
+            origins=given.whole("origins", cls.origins, 0, 100),
             engine=given.engine(cls.engine),
+            families=given.families(cls.families),
             customer_timeout_seconds=given.seconds(
                 "customer_timeout_seconds", cls.customer_timeout_seconds, 0.001, 86_400
             ),
+            customer_memory_mb=given.whole("customer_memory_mb", cls.customer_memory_mb, 0, 1_000_000),
             minimum_rows=given.whole("minimum_rows", cls.minimum_rows, 1, 1_000_000),
             workers=given.whole("workers", cls.workers, 0, 1024),
         )
+
+    @property
+    def trained_at(self) -> int:
+        """When the run began: all its models say so, and a job that is tried again writes the same bytes."""
+        return int(run_moment(self.run_id).timestamp())
 
     @classmethod
     def unknown(cls, hyperparameters: Mapping[str, Any]) -> list[str]:
@@ -67,8 +80,20 @@ class _Hyperparameters:
 
     def run_id(self) -> str:
         value = str(self._values.get("run_id", ""))
-        if not RUN_ID.fullmatch(value):
-            raise SettingError(f"hyperparameter run_id must look like r20260131020000-0a1b2c, not {value!r}")
+        try:
+            run_moment(value)
+        except ValueError:
+            raise SettingError(
+                f"hyperparameter run_id must look like r20260131020000-0a1b2c, not {value!r}"
+            ) from None
+        return value
+
+    def families(self, default: str) -> str:
+        value = str(self._values.get("families", default))
+        if not _FAMILIES.fullmatch(value):
+            raise SettingError(
+                f"hyperparameter families must be all, prophet, or names separated by commas, not {value!r}"
+            )
         return value
 
     def engine(self, default: Engine) -> Engine:

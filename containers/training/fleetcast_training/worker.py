@@ -1,27 +1,58 @@
-"""A worker process: trains the customers that its parent sends, until the parent goes away."""
+"""A worker process: trains the batches that its parent sends, until the parent goes away."""
 
+import gc
 import os
 import signal
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fleetcast.domain.names import check_customer_id
-from fleetcast.errors import RequestError
-from fleetcast_engine import Series, TrainSettings, pack, train, warm_up
-from fleetcast_engine.errors import EngineError, NoValidRows, TooShort
-from fleetcast_training.channel import CustomerRows
-from fleetcast_training.ledger import FIT_FAILED, NO_VALID_ROWS, TOO_SHORT, LedgerRow
+from fleetcast_training.batches import Batch
+from fleetcast_training.files import append
+from fleetcast_training.ledger import to_line
+from fleetcast_training.limits import memory_limit
 from fleetcast_training.settings import TrainingSettings
+from fleetcast_training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from ctypes import Array, c_double
+
+# Places in the numbers that worker and parent share: when the present customer began, and whether to stop after it.
+BEGAN, STOP = 0, 1
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a worker is given once.
+
+    Attributes:
+        shared: two numbers, see BEGAN and STOP.
+    """
+
+    settings: TrainingSettings
+    host: str
+    checkpoints: Path
+    scratch: Path
+    shared: "Array[c_double]"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A batch, and the file that takes its rows: a line as soon as a customer is done."""
+
+    batch: Batch
+    rows: Path
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has imported what takes long and waits for customers."""
+    """The worker waits for a batch: the first one, or the next."""
 
 
 @dataclass(frozen=True)
@@ -31,65 +62,43 @@ class Broken:
     reason: str
 
 
-@dataclass(frozen=True)
-class Result:
-    """A customer's row and, if it was trained, its artifact."""
-
-    row: LedgerRow
-    artifact: bytes | None = None
-
-
-def run_worker(connection: Connection, settings: TrainingSettings, scratch: Path) -> None:
+def run_worker(connection: Connection, desk: Desk) -> None:
     """Serve the parent at the other end of the connection."""
     _leave_with_parent()
     # Fitting writes temporary files; when this process is killed the parent removes the folder.
-    tempfile.tempdir = os.environ["TMPDIR"] = str(scratch)
-    try:
-        warm_up(settings.engine)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
-        connection.send(Broken(f"{type(error).__name__}: {error}"))
-        return
-    connection.send(Ready())
-    try:
+    tempfile.tempdir = os.environ["TMPDIR"] = str(desk.scratch)
+    with suppress(EOFError, BrokenPipeError, ConnectionError):  # the parent has gone away
+        try:
+            trainer = Trainer(desk.settings, desk.checkpoints)
+            trainer.warm_up()
+            # What is there now stays: the collector need not look at it again and again.
+            gc.freeze()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
+            connection.send(Broken(f"cannot start: {type(error).__name__}: {error}"))
+            return
         while True:
-            connection.send(train_customer(connection.recv(), settings))
-    except (EOFError, OSError):
-        return
+            connection.send(Ready())
+            task = connection.recv()
+            try:
+                _work(task, trainer, desk)
+            except OSError as error:
+                connection.send(Broken(f"cannot store what it made: {error}"))
+                return
 
 
-def train_customer(customer: CustomerRows, settings: TrainingSettings) -> Result:
-    """Return what became of a customer; nothing about one customer's data is ever an exception."""
-    began = time.perf_counter()
-    result = _train(customer, settings)
-    return replace(result, row=replace(result.row, seconds=round(time.perf_counter() - began, 4)))
-
-
-def _train(customer: CustomerRows, settings: TrainingSettings) -> Result:
-    failed = LedgerRow(customer.customer_id, FIT_FAILED, rows=len(customer.values))
+def _work(task: Task, trainer: Trainer, desk: Desk) -> None:
+    rows = os.open(task.rows, os.O_WRONLY | os.O_APPEND)
     try:
-        check_customer_id(customer.customer_id)
-        series = Series.from_arrays(customer.customer_id, customer.timestamps, customer.values)
-        failed = replace(failed, rows=len(series))
-        _check_length(series, settings.minimum_rows)
-        model = train(series, _train_settings(settings))
-        return Result(LedgerRow.of_model(model, len(series)), pack(model))
-    except NoValidRows as error:
-        return Result(replace(failed, status=NO_VALID_ROWS, reason=str(error), rows=0))
-    except TooShort as error:
-        return Result(replace(failed, status=TOO_SHORT, reason=str(error)))
-    except (EngineError, RequestError) as error:
-        return Result(replace(failed, reason=str(error)))
-    except Exception as error:  # noqa: BLE001 - one customer's surprise must not cost the others
-        return Result(replace(failed, reason=f"unexpected {type(error).__name__}: {error}"))
-
-
-def _train_settings(settings: TrainingSettings) -> TrainSettings:
-    return TrainSettings(settings.run_id, settings.horizon, settings.origins, engine=settings.engine)
-
-
-def _check_length(series: Series, minimum: int) -> None:
-    if len(series) < minimum:
-        raise TooShort(f"{len(series)} usable rows; at least {minimum} are needed")
+        customers = task.batch.load()
+        with memory_limit(desk.settings.customer_memory_mb):
+            for customer in customers:
+                if desk.shared[STOP]:
+                    return
+                desk.shared[BEGAN] = began = time.monotonic()
+                row = trainer.train(customer)
+                append(rows, to_line(row, desk.host, round(time.monotonic() - began, 4)))
+    finally:
+        os.close(rows)
 
 
 def _leave_with_parent() -> None:

@@ -24,11 +24,15 @@ def _type_name(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) else str(annotation).split(" ")[0]
 
 
-def write_ledger(uri: str, rows: Sequence[LedgerRow]) -> None:
+def to_parquet(rows: Sequence[LedgerRow]) -> bytes:
     table = pa.Table.from_pylist([row.to_document() for row in rows], _schema())
     buffer = io.BytesIO()
     parquet.write_table(table, buffer, compression="zstd")
-    write_bytes(uri, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def write_ledger(uri: str, rows: Sequence[LedgerRow]) -> None:
+    write_bytes(uri, to_parquet(rows))
 
 
 def read_ledger(uri: str) -> list[dict[str, Any]]:

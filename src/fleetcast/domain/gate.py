@@ -12,6 +12,7 @@ Row = Mapping[str, Any]
 
 # Not the operator's doing and not a fault of the run: there is too little data, and there may be more next time.
 _EXCUSED = frozenset({"too_short"})
+_REPAIRS = ("missing", "outage", "stuck", "outliers")
 _LARGEST_LOG = 700  # beyond it, exp() leaves the range of a float
 
 
@@ -21,6 +22,8 @@ class LedgerRow:
 
     `status` is `trained` or the named reason why not; `decision` is `promote` or `none`.
     `mae` and `naive_mae` are mean absolute errors of the backtest, in the unit of the data.
+    `engine` fitted, and `members` are what a mix is made of. `missing` counts steps without a row; `outage`, `stuck`
+    and `outliers` count rows that were repaired before a model learned from them.
     """
 
     run_id: str
@@ -29,12 +32,18 @@ class LedgerRow:
     reason: str
     decision: str
     family: str | None
+    members: str | None
+    engine: str | None
     rows_read: int
     rows: int
     duplicates: int
     bad_timestamps: int
     bad_values: int
     negatives: int
+    missing: int | None
+    outage: int | None
+    stuck: int | None
+    outliers: int | None
     first: str | None
     last: str | None
     trained_at: str | None
@@ -149,6 +158,7 @@ def _join(run_id: str, customer: str, check: Row, outcome: Row | None) -> Ledger
     status, reason = _status(check, outcome)
     outcome = outcome or {}
     trained = status == "trained"
+    repairs = outcome.get("repairs")  # only kinds that occurred; None where there is no model
     return LedgerRow(
         run_id=run_id,
         customer_id=customer,
@@ -156,12 +166,15 @@ def _join(run_id: str, customer: str, check: Row, outcome: Row | None) -> Ledger
         reason=reason,
         decision="promote" if trained else "none",
         family=outcome.get("family") if trained else None,
+        members=outcome.get("members") if trained else None,
+        engine=outcome.get("engine") if trained else None,
         rows_read=check.get("rows_read", 0),
         rows=check.get("rows_kept", 0),
         duplicates=check.get("duplicates", 0),
         bad_timestamps=check.get("bad_timestamps", 0),
         bad_values=check.get("bad_values", 0),
         negatives=check.get("negatives", 0),
+        **{name: None if repairs is None else repairs.get(name, 0) for name in _REPAIRS},
         first=check.get("first"),
         last=check.get("last"),
         trained_at=outcome.get("trained_at"),

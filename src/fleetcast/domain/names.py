@@ -19,6 +19,13 @@ def new_run_id(now: datetime | None = None) -> str:
     return f"r{(now or datetime.now(UTC)).astimezone(UTC):%Y%m%d%H%M%S}-{secrets.token_hex(3)}"
 
 
+def run_moment(run_id: str) -> datetime:
+    """Return the moment that a run's id begins with; ValueError if it is none of ours."""
+    if not RUN_ID.fullmatch(run_id):
+        raise ValueError(f"{run_id!r} is no run id")
+    return datetime.strptime(run_id[1:15], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+
+
 def check_customer_id(customer_id: str) -> str:
     """Return the id unchanged, or raise RequestError saying what an id may be."""
     if not customer_id or len(customer_id) > MAX_CUSTOMER_ID:

@@ -104,19 +104,34 @@ PARAMETERS = (
     Parameter("data/volume_gb", 50, "GB", "Disk of the processing job", low=1, high=16_384),
     Parameter("data/max_runtime_seconds", 7_200, "s", "Longest processing job", low=1, high=777_600),
     Parameter("training/horizon", 28, "steps", "How far ahead the backtest looks", low=1, high=366),
-    Parameter("training/origins", 1, "origins", "Backtest origins per customer", low=1, high=52),
+    Parameter("training/origins", 26, "origins", "Most backtest origins per customer", low=1, high=52),
     Parameter(
         "training/engine",
-        "prophet",
+        "map",
         "",
-        "Who fits: `prophet`, or `map`, the exact maximum of its posterior, hundreds of times as fast",
+        "Who fits Prophet's models: `map`, their posterior's exact maximum, or `prophet`, hundreds of times slower",
         pattern="map|prophet",
+    ),
+    Parameter(
+        "training/families",
+        "all",
+        "",
+        "What may compete for a customer: `all`, `prophet` alone, or a list of families, your own among them",
+        pattern=r"[A-Za-z_][A-Za-z0-9_.:]*(,[A-Za-z_][A-Za-z0-9_.:]*)*",
     ),
     Parameter(
         "training/minimum_rows", 14, "rows", "A customer with fewer is `too_short`", low=2, high=100_000
     ),
     Parameter(
         "training/customer_timeout_seconds", 120, "s", "Longest fit of one customer", low=1, high=3_600
+    ),
+    Parameter(
+        "training/customer_memory_mb",
+        2_048,
+        "MB",
+        "Most memory for one customer, 0 for all there is; more is a row that says so",
+        low=0,
+        high=1_000_000,
     ),
     Parameter(
         "training/instance_type", "ml.m5.xlarge", "", "Instance of the training job", pattern=_INSTANCE

@@ -100,7 +100,15 @@ def _training(run_id: str, parameters: Mapping[str, Value]) -> dict[str, Any]:
     stopping = {"MaxRuntimeInSeconds": settings["max_runtime_seconds"]}
     if settings["use_spot"]:  # the service refuses a waiting time on a job that does not wait for spot
         stopping["MaxWaitTimeInSeconds"] = settings["max_wait_seconds"]
-    algorithm = ("horizon", "origins", "engine", "minimum_rows", "customer_timeout_seconds")
+    algorithm = (
+        "horizon",
+        "origins",
+        "engine",
+        "families",
+        "minimum_rows",
+        "customer_timeout_seconds",
+        "customer_memory_mb",
+    )
     return {
         "instance_type": settings["instance_type"],
         "instance_count": settings["instance_count"],
