@@ -68,6 +68,12 @@ check: install ## formatting, lint and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
+.PHONY: bench-engine
+bench-engine: install ## the engine next to stock Prophet, half an hour; FLEETCAST_REALDATA=folder adds real meters
+	@for scenario in run answers fleet fidelity; do $(BIN)/python -m benchmarks.engine.$$scenario || exit 1; done
+	@test -z "$$FLEETCAST_REALDATA" || $(BIN)/python -m benchmarks.engine.accuracy --data "$$FLEETCAST_REALDATA"
+	@$(BIN)/python docs/generate.py
+
 .PHONY: docs
 docs: $(STAMP) ## regenerate the reference tables
 	@$(BIN)/python docs/generate.py
