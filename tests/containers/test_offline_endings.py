@@ -213,7 +213,7 @@ def test_a_backtest_is_interrupted_at_once(stage: Stage, data: Path) -> None:
 
 
 def test_a_worker_that_is_killed_costs_nothing(stage: Stage, data: Path) -> None:
-    process = stage.start("backtest", data, "--families", "naive", "--workers", 1, "--json")
+    process = stage.start("backtest", data, "--families", "naive", "--no-stock", "--workers", 1, "--json")
     wait_for(lambda: workers_of(process))
 
     os.kill(workers_of(process)[0], signal.SIGKILL)
@@ -225,7 +225,7 @@ def test_a_worker_that_is_killed_costs_nothing(stage: Stage, data: Path) -> None
 
 def test_a_customer_who_kills_workers_is_named_and_the_others_are_shown(stage: Stage, data: Path) -> None:
     code, out, err = stage.run(
-        "backtest", data, "--families", "naive,chatty:deadly", "--workers", 1, "--json"
+        "backtest", data, "--families", "naive,chatty:deadly", "--no-stock", "--workers", 1, "--json"
     )
 
     assert code == 1
