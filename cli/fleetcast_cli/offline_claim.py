@@ -113,9 +113,18 @@ def _read(path: Path) -> dict[str, Any] | None:
     return begun if isinstance(begun, dict) else None
 
 
+def _option(name: str, value: object) -> str:
+    # What nobody can type is said as it was typed.
+    return "--no-tuning" if (name, value) == ("origins", 0) else f"--{name} {value}"
+
+
 def _difference(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     changed = [name for name in now if begun.get(name) != now[name]]
-    options = [f"--{name} {begun.get(name)}, not {now[name]}" for name in changed if name != _DATA]
+    options = [
+        f"{_option(name, begun.get(name))}, not {_option(name, now[name])}"
+        for name in changed
+        if name != _DATA
+    ]
     parts = [f"with {', '.join(options)}"] if options else []
     if _DATA in changed:
         parts.append("on other data")

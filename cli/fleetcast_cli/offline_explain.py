@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from fleetcast.domain.names import new_run_id
+from fleetcast.domain.parameters import BY_NAME
 from fleetcast_cli.errors import CommandFailed, UsageMistake
 from fleetcast_cli.offline_data import (
     Prepared,
@@ -140,6 +141,9 @@ def _from_data(prepared: Prepared, quality: Mapping[str, Any], horizon: int, fam
     from fleetcast_engine import LoadedModel, TrainSettings, choose, train  # noqa: PLC0415  # numpy: as above
 
     series = load_series(prepared, quality)
+    least = int(BY_NAME["training/minimum_rows"].default)
+    if len(series) < least:
+        raise CommandFailed(f"{counted(len(series), 'usable row')}; at least {least} are needed")
     settings = TrainSettings(run_id=new_run_id(), horizon=horizon, families=families)
     model = train(series, settings)
     return _Subject(LoadedModel(model, 0), series, choose(series, settings), quality, prepared.to_document())

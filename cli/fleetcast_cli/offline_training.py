@@ -132,7 +132,11 @@ def _gate() -> Gate:
 def took_part(fleet: TrainedFleet, family: str) -> int:
     """Return for how many of the trained customers a user's family had forecasts to compare."""
     # The reason of a customer with a model holds a remark for each family that had none.
-    return sum(row.status == "trained" and f"{family}: " not in row.reason for row in fleet.ledger)
+    return sum(row.status == "trained" and not _was_absent(family, row.reason) for row in fleet.ledger)
+
+
+def _was_absent(family: str, remarks: str) -> bool:
+    return any(remark.startswith(f"{family}: ") for remark in remarks.split("; "))
 
 
 def summary_of(fleet: TrainedFleet, seconds: float, families: Iterable[str]) -> dict[str, Any]:

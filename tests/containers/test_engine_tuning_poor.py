@@ -177,3 +177,15 @@ def test_what_is_possible_at_an_origin_is_what_was_known_there() -> None:
 
     assert np.unique(possible[0, 1:]).tolist() == [13.5]
     assert np.unique(possible[1, 1:]).tolist() == [0]
+
+
+def test_the_naive_that_is_served_repeats_no_slip_of_the_meter() -> None:
+    """It was tested within reason of the history, and is served so."""
+    random = np.random.default_rng(4)
+    values = random.permutation(np.tile(np.arange(1.0, 8.0), 30))
+    values[-3] = 700.0
+
+    model = trained(daily(values), origins=0)
+
+    assert isinstance(model.parameters, NaiveModel)
+    assert 7 < model.parameters.season.max() < 30

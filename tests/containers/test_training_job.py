@@ -163,7 +163,7 @@ def test_a_job_without_any_customer_fails(tmp_path: Path) -> None:
         ({"origins": "1.5"}, "hyperparameter origins must be a whole number from 0 to 100, not '1.5'"),
         (
             {"families": "prophet; rm"},
-            "hyperparameter families must be all, prophet, or names separated by commas, not 'prophet; rm'",
+            "hyperparameter families cannot be 'prophet; rm': there is no family prophet; rm",
         ),
         ({"run_id": "r20261399000000-0a1b2c"}, "hyperparameter run_id must look like r20260131020000-0a1b2c"),
         ({"engine": "magic"}, "hyperparameter engine must be one of map, prophet, not 'magic'"),

@@ -1,5 +1,6 @@
 """Reference tables are what the code says."""
 
+import ast
 import importlib.util
 import json
 import shutil
@@ -103,3 +104,17 @@ def test_every_table_has_as_many_cells_in_each_row() -> None:
     assert tables
     for rows in tables:
         assert len({line.count("|") for line in rows.splitlines()}) == 1
+
+
+def test_every_status_of_a_customer_is_explained_to_operators() -> None:
+    """A row's status is the first thing that somebody looks up."""
+    ledger = ast.parse((ROOT / "containers/training/fleetcast_training/ledger.py").read_text())
+    statuses = {
+        node.value.value
+        for node in ledger.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and node.value.value != ""
+    }
+    table = (ROOT / "docs" / "operating.md").read_text()
+
+    assert "out_of_memory" in statuses
+    assert [status for status in statuses if f"| `{status}` |" not in table] == []

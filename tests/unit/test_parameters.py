@@ -42,7 +42,7 @@ def test_what_is_no_number_is_refused(parameter: Parameter, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["28.0", "2.8e1", "28.5"])
 def test_a_whole_number_has_no_fraction(text: str) -> None:
-    with pytest.raises(SettingError, match="must be a whole number from 1 to 366"):
+    with pytest.raises(SettingError, match="must be a whole number from 1 to 8784"):
         BY_NAME["training/horizon"].parse(text)
 
 

@@ -34,7 +34,8 @@ class FittedModel:
     Attributes:
         trained_at: seconds since 1970 in UTC, like every time here.
         horizon: rows that the backtest forecast from each origin.
-        repairs: what was done to the data before a model learned from it, for the ledger; not stored.
+        repairs: what was done to the data before a model learned from it, for the ledger; not stored, and None where
+            nobody looked.
         engine: who fitted it, "map" or "prophet"; not stored, and None where nothing was fitted.
         remark: what went wrong on the way to a usable model, for the ledger; not stored.
     """
@@ -51,7 +52,7 @@ class FittedModel:
     nonnegative: bool
     remark: str | None = None
     engine: str | None = field(default=None, compare=False)
-    repairs: Repairs = field(default=Repairs(), compare=False)
+    repairs: Repairs | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class LedgerRow:
             members=_members(model),
             engine=model.engine,
             rows=rows,
-            repairs={kind: count for kind, count in vars(model.repairs).items() if count},
+            repairs=_repairs(model),
             first=iso_time(model.training_start),
             last=iso_time(model.timeline.end),
             trained_at=iso_time(model.trained_at),
@@ -77,6 +77,12 @@ class LedgerRow:
             artifact=artifact,
             bytes=size,
         )
+
+
+def _repairs(model: FittedModel) -> dict[str, int] | None:
+    if model.repairs is None:
+        return None
+    return {kind: count for kind, count in vars(model.repairs).items() if count}
 
 
 def _members(model: FittedModel) -> str | None:

@@ -9,10 +9,10 @@ from typing import Any, Self
 
 from fleetcast.domain.names import run_moment
 from fleetcast.errors import SettingError
+from fleetcast_engine.choice.families import parse_families
+from fleetcast_engine.errors import UnknownFamily
 from fleetcast_engine.prophet.fitting import ENGINES, Engine
 
-# A name of ours, or `package.module:attribute` for somebody's own.
-_FAMILIES = re.compile(r"[A-Za-z_][\w.]*(:\w+)?(,[A-Za-z_][\w.]*(:\w+)?)*", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 
 
@@ -21,8 +21,9 @@ class TrainingSettings:
     """The hyperparameters of a job.
 
     Attributes:
-        horizon: rows that each backtest forecasts.
-        origins: how many backtests each customer's models are compared by; 0 fits Prophet's defaults untested.
+        horizon: steps that the choice is tuned for; never fewer than the frequency's own.
+        origins: how many cuts of the history each customer's models are compared at, half as many older ones follow;
+            0 fits Prophet's defaults untested.
         engine: who fits: "map", the direct solver, or "prophet".
         families: which kinds of model compete: "all", "prophet", or names separated by commas.
         customer_timeout_seconds: after this a customer's worker is killed and the customer is a failed row.
@@ -90,10 +91,10 @@ class _Hyperparameters:
 
     def families(self, default: str) -> str:
         value = str(self._values.get("families", default))
-        if not _FAMILIES.fullmatch(value):
-            raise SettingError(
-                f"hyperparameter families must be all, prophet, or names separated by commas, not {value!r}"
-            )
+        try:
+            parse_families(value)
+        except UnknownFamily as error:
+            raise SettingError(f"hyperparameter families cannot be {value!r}: {error}") from error
         return value
 
     def engine(self, default: Engine) -> Engine:

@@ -26,7 +26,7 @@ from fleetcast_training.untuned import fit_untuned
 _DAY = 86_400
 # Enough for every family to take part.
 _WARM_UP_DAYS = 420
-_STATUSES = {NoValidRows: NO_VALID_ROWS, TooShort: TOO_SHORT, Taken: NAME_COLLISION}
+_STATUSES: dict[type[Exception], str] = {NoValidRows: NO_VALID_ROWS, TooShort: TOO_SHORT}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Trainer:
     def _judge(self, error: Exception) -> tuple[str, str]:
         if isinstance(error, MemoryError):
             return OUT_OF_MEMORY, self._describe_memory(error)
-        if isinstance(error, (EngineError, RequestError, Taken)):
+        if isinstance(error, EngineError | RequestError):
             return _STATUSES.get(type(error), FIT_FAILED), str(error)
         return FIT_FAILED, f"unexpected {type(error).__name__}: {error}"
 

@@ -64,6 +64,7 @@ def _must_be_false(text: str) -> bool:
 
 _INSTANCE = r"ml\.[a-z0-9]+\.[a-z0-9]+"
 _COLUMN = r".{1,128}"
+_FAMILY = r"(all|naive|profile|ar|yearly|prophet|[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*)"
 
 PARAMETERS = (
     Parameter("data/customer_column", "customer_id", "", "Column that names the customer", pattern=_COLUMN),
@@ -103,8 +104,22 @@ PARAMETERS = (
     Parameter("data/instance_type", "ml.m5.xlarge", "", "Instance of the processing job", pattern=_INSTANCE),
     Parameter("data/volume_gb", 50, "GB", "Disk of the processing job", low=1, high=16_384),
     Parameter("data/max_runtime_seconds", 7_200, "s", "Longest processing job", low=1, high=777_600),
-    Parameter("training/horizon", 28, "steps", "How far ahead the backtest looks", low=1, high=366),
-    Parameter("training/origins", 26, "origins", "Most backtest origins per customer", low=1, high=52),
+    Parameter(
+        "training/horizon",
+        28,
+        "steps",
+        "Steps that the choice is tuned for; never fewer than the frequency's own",
+        low=1,
+        high=8_784,
+    ),
+    Parameter(
+        "training/origins",
+        26,
+        "origins",
+        "Dates of the past that candidates are compared at; half as many older ones follow",
+        low=1,
+        high=52,
+    ),
     Parameter(
         "training/engine",
         "map",
@@ -117,7 +132,7 @@ PARAMETERS = (
         "all",
         "",
         "What may compete for a customer: `all`, `prophet` alone, or a list of families, your own among them",
-        pattern=r"[A-Za-z_][A-Za-z0-9_.:]*(,[A-Za-z_][A-Za-z0-9_.:]*)*",
+        pattern=rf"{_FAMILY}(,{_FAMILY})*",
     ),
     Parameter(
         "training/minimum_rows", 14, "rows", "A customer with fewer is `too_short`", low=2, high=100_000

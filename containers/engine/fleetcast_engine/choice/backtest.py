@@ -161,8 +161,13 @@ def _hardly_run(names: tuple[str, ...], ran: Flags) -> dict[str, str]:
 
 def _made_possible(forecasts: Floats, past: Past) -> Floats:
     """Return the forecasts within reason of what each origin knew; zero where it knew nothing else for a cycle."""
-    lowest, highest = (known.accumulate(past.values)[past.origins][:, None] for known in (np.fmin, np.fmax))
-    beyond = _BEYOND * np.fmax(np.abs(lowest), np.abs(highest))
-    possible = np.clip(forecasts, np.where(lowest >= 0, 0.0, lowest - beyond), highest + beyond)
+    possible = np.clip(forecasts, *limits_of(past))
     possible[:, past.silent] = 0.0
     return np.asarray(possible)
+
+
+def limits_of(past: Past) -> tuple[Floats, Floats]:
+    """Return what is within reason of what each origin knew, from and to, shape (1 + origins, 1)."""
+    lowest, highest = (known.accumulate(past.values)[past.origins][:, None] for known in (np.fmin, np.fmax))
+    beyond = _BEYOND * np.fmax(np.abs(lowest), np.abs(highest))
+    return np.where(lowest >= 0, 0.0, lowest - beyond), np.asarray(highest + beyond)

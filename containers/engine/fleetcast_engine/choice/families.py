@@ -6,7 +6,7 @@ from fleetcast_engine.errors import UnknownFamily
 
 ALL = "all"
 NAIVE, PROFILE, AUTOREGRESSION, YEARLY, PROPHET = BUILT_IN = ("naive", "profile", "ar", "yearly", "prophet")
-# A model names its members, and is refused with a longer name.
+# A model names its members: a dozen of them, in each of two blocks, have to stay a small part of it.
 _LONGEST_NAME = 100
 _OF_A_USER = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 

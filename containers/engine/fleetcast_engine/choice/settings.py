@@ -21,7 +21,7 @@ class TrainSettings:
         horizon: steps that the forecast is tuned for; never fewer than the frequency's own (28 days of days, 7 days
             of hours), never more than four times as many, and at most half the history.
         origins: how many cuts of the history the candidates are compared at; half as many older ones follow. With 0
-            nothing is compared, and the naive is served.
+            nothing is compared, and the naive is served; rows without regular steps are compared once at least.
         trained_at: seconds since 1970 in UTC.
         engine: "map" for the exact maximum of Prophet's posterior, "prophet" for Prophet's own optimiser, which
             restricts the choice to Prophet and the naive.

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fleetcast_engine.choice.backtest import Backtest
+from fleetcast_engine.choice.backtest import Backtest, limits_of
 from fleetcast_engine.choice.deciding import Decision, decide
 from fleetcast_engine.choice.families import is_of_a_user
 from fleetcast_engine.choice.mix import MixModel
@@ -106,11 +106,15 @@ def _long_run(series: Series, decision: Decision) -> ProphetModel | None:
 def _naive(raw: Series, backtest: Backtest) -> NaiveModel:
     """Return the seasonal naive with the spread that it had in the backtest; in the history where there is none."""
     naive = fit_naive(raw, backtest.past.rhythm.cycle)
+    # As in the backtest, a slip of the meter's is not repeated.
+    least, most = limits_of(backtest.past)
+    season = np.clip(naive.season, least[0], most[0])
     missed = backtest.actual - seasonal(backtest)
     steps = np.arange(missed.shape[1]) // backtest.past.rhythm.cycle
     missed /= np.sqrt(steps + 1.0)
     known = missed[~np.isnan(missed)]
-    return replace(naive, sigma=float(np.sqrt(np.mean(known**2))) if len(known) else _usual_change(backtest))
+    sigma = float(np.sqrt(np.mean(known**2))) if len(known) else _usual_change(backtest)
+    return NaiveModel(season, sigma)
 
 
 def _usual_change(backtest: Backtest) -> float:
