@@ -121,7 +121,7 @@ def _option(name: str, value: object) -> str:
 def _difference(begun: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     changed = [name for name in now if begun.get(name) != now[name]]
     options = [
-        f"{_option(name, begun.get(name))}, not {_option(name, now[name])}"
+        f"{_option(name, begun.get(name))}, not {_option(name, now[name]).removeprefix(f'--{name} ')}"
         for name in changed
         if name != _DATA
     ]

@@ -45,6 +45,11 @@ def deadly(values, timestamps, horizon):
 """
 
 
+def _hear_interrupts() -> None:
+    # A test run in the background ignores SIGINT, and so would whatever it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @dataclass
 class Stage:
     """A folder to work in, and the commands that run there, each in a session of its own."""
@@ -63,6 +68,7 @@ class Stage:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=_hear_interrupts,  # noqa: PLW1509 - no thread is at work here
         )
         self.running.append(process)
         return process
