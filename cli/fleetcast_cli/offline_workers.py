@@ -2,17 +2,17 @@
 
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from itertools import islice
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import active_children, get_context
 from typing import Generic, TypeVar
 
 from fleetcast_cli.errors import CommandFailed
+from fleetcast_training.orphans import leave_with_parent
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -93,7 +93,7 @@ class Workers(Generic[Item, Answer]):
 def _pool(size: int) -> Iterator[ProcessPoolExecutor]:
     others = set(active_children())
     # Spawned, not forked: numpy, Arrow and their threads do not survive a fork.
-    pool = ProcessPoolExecutor(size, get_context("spawn"), initializer=_leave_with_parent)
+    pool = ProcessPoolExecutor(size, get_context("spawn"), initializer=leave_with_parent)
     try:
         yield pool
     except BaseException:
@@ -105,19 +105,6 @@ def _pool(size: int) -> Iterator[ProcessPoolExecutor]:
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _leave_with_parent() -> None:
-    # A group of its own: killing it also kills the optimiser that runs below the process.
-    os.setpgid(0, 0)
-    threading.Thread(target=_die_after_parent, daemon=True).start()
-
-
-def _die_after_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os.killpg(0, signal.SIGKILL)
 
 
 def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:

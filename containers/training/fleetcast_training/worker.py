@@ -4,11 +4,9 @@ import gc
 import os
 import signal
 import tempfile
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +15,7 @@ from fleetcast_training.batches import Batch
 from fleetcast_training.files import append
 from fleetcast_training.ledger import to_line
 from fleetcast_training.limits import memory_limit
+from fleetcast_training.orphans import leave_with_parent
 from fleetcast_training.settings import TrainingSettings
 from fleetcast_training.trainer import Trainer
 
@@ -64,7 +63,8 @@ class Broken:
 
 def run_worker(connection: Connection, desk: Desk) -> None:
     """Serve the parent at the other end of the connection."""
-    _leave_with_parent()
+    leave_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Fitting writes temporary files; when this process is killed the parent removes the folder.
     tempfile.tempdir = os.environ["TMPDIR"] = str(desk.scratch)
     with suppress(EOFError, BrokenPipeError, ConnectionError):  # the parent has gone away
@@ -99,17 +99,3 @@ def _work(task: Task, trainer: Trainer, desk: Desk) -> None:
                 append(rows, to_line(row, desk.host, round(time.monotonic() - began, 4)))
     finally:
         os.close(rows)
-
-
-def _leave_with_parent() -> None:
-    # A group of its own: killing it also kills the optimiser that runs below the worker.
-    os.setpgid(0, 0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_after_parent, daemon=True).start()
-
-
-def _die_after_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os.killpg(0, signal.SIGKILL)
