@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from tests.containers.engine_models import of_each_kind, regressors_for, remixed
 from tests.containers.serving_support import RUN_ID, naive_model
 
-from fleetcast.domain.forecasts import MAX_PERIOD
+from fleetcast.domain.forecasts import FREQUENCIES, MAX_INTERVAL, MAX_PERIOD
 from fleetcast.domain.names import artifact_name
-from fleetcast.errors import DataError, RequestError
-from fleetcast_engine import FittedModel, LoadedModel, components, forecast, pack, unpack
-from fleetcast_engine.history.timeline import Timeline
-from fleetcast_serving.errors import CustomerNotFound, NotAcceptable, UnsupportedContentType
+from fleetcast.errors import DataError, NotAcceptable, RequestError
+from fleetcast_engine import FittedModel, LoadedModel, components, forecast, forecasting, pack, unpack
+from fleetcast_engine.history.timeline import IRREGULAR, SPACINGS, Timeline
+from fleetcast_serving.errors import CustomerNotFound, UnsupportedContentType
 from fleetcast_serving.forecasts import inquiry
 from fleetcast_serving.forecasts.lines import MAX_STEPS
 from fleetcast_serving.repository import Models, ServedModel, read_models
@@ -56,6 +56,12 @@ def bundle(tmp_path: Path) -> Models:
         (tmp_path / "bundle" / artifact_name(customer)).write_bytes(pack(naive_model(customer)))
     (tmp_path / "bundle" / "broken.tar.gz").write_bytes(b"no model")
     return read_models(tmp_path)
+
+
+def test_callers_may_ask_for_what_the_engine_knows() -> None:
+    """The API checks requests without having the engine at hand."""
+    assert FREQUENCIES == (*SPACINGS, IRREGULAR)
+    assert MAX_INTERVAL == forecasting.MAX_INTERVAL
 
 
 def test_an_answer_says_whose_forecast_it_is_and_by_which_model() -> None:

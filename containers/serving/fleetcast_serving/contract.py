@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from fleetcast.errors import DataError, FleetcastError, PlatformError, RequestError
+from fleetcast.errors import DataError, FleetcastError, NotAcceptable, PlatformError, RequestError
 from fleetcast_serving.errors import (
     AlreadyLoaded,
     BodyTooLarge,
@@ -17,7 +17,6 @@ from fleetcast_serving.errors import (
     LoadFailed,
     MethodNotAllowed,
     NoSuchPath,
-    NotAcceptable,
     NotLoaded,
     OutOfMemory,
     UnsupportedContentType,
