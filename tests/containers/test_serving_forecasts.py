@@ -60,7 +60,7 @@ def bundle(tmp_path: Path) -> Models:
 
 def test_callers_may_ask_for_what_the_engine_knows() -> None:
     """The API checks requests without having the engine at hand."""
-    assert FREQUENCIES == (*SPACINGS, IRREGULAR)
+    assert (*SPACINGS, IRREGULAR) == FREQUENCIES
     assert MAX_INTERVAL == forecasting.MAX_INTERVAL
 
 
