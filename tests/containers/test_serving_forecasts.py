@@ -21,7 +21,7 @@ from fleetcast_engine import FittedModel, LoadedModel, components, forecast, for
 from fleetcast_engine.history.timeline import IRREGULAR, SPACINGS, Timeline
 from fleetcast_serving.errors import CustomerNotFound, UnsupportedContentType
 from fleetcast_serving.forecasts import inquiry
-from fleetcast_serving.forecasts.lines import MAX_STEPS
+from fleetcast_serving.forecasts.lines import MAX_LINES, MAX_STEPS
 from fleetcast_serving.repository import Models, ServedModel, read_models
 
 KINDS = {name: model for name, model in of_each_kind().items() if not regressors_for(model, 1)}
@@ -295,6 +295,12 @@ def test_lines_that_ask_for_more_than_fits_are_told_so() -> None:
 
     assert [len(answer.get("forecast", ())) for answer in answers] == [*[MAX_PERIOD] * asked, 0, 0, 1]
     assert f"may ask for {MAX_STEPS} steps together" in answers[-2]["message"]
+
+
+def test_more_lines_than_can_be_answered_in_time_are_refused_at_once() -> None:
+    """Each of them would have an answer, be it a refusal: a hundred times as long as the line."""
+    with pytest.raises(RequestError, match="the body has more than 100000 lines"):
+        inquiry(b"1\n" * (MAX_LINES + 1), LINES, "").answer(MODEL)
 
 
 def test_a_bundle_answers_for_the_customer_who_is_named(bundle: Models) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.containers.artifact_support import document_of, signed, text_of
 from tests.containers.engine_models import of_each_kind, regressors_for
 from tests.containers.serving_support import naive_model
@@ -130,3 +132,9 @@ def test_a_model_says_how_much_memory_it_takes() -> None:
     sizes = [decode(text_of(pack(model))).size for model in (small, large)]
 
     assert sizes[1] - sizes[0] == (150 - 7) * np.float64().nbytes
+
+
+@given(st.binary(max_size=300) | st.integers(0, 10**6).map(lambda place: NEWER[: place % len(NEWER)]))
+def test_any_bytes_are_a_model_or_a_reason_why_not(document: bytes) -> None:
+    with pytest.raises(LoadFailed, match=r"model\.json"):
+        decode(document)
