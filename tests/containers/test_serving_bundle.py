@@ -7,6 +7,7 @@ import tarfile
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -110,35 +111,50 @@ def test_a_hostile_member_is_named_and_harms_nobody_else(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "reason"),
     [
-        lambda path: path.symlink_to("9.tar.gz"),
-        lambda path: path.symlink_to(path.name),
-        lambda path: path.mkdir(),
-        os.mkfifo,
+        (lambda path: path.symlink_to("9.tar.gz"), "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+        (lambda path: path.mkdir(), "is not an ordinary file"),
+        (os.mkfifo, "is not an ordinary file"),
     ],
     ids=["link", "circle", "folder", "pipe"],
 )
-def test_a_member_that_is_no_file_is_not_touched(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_a_member_that_is_no_file_is_not_touched(
+    tmp_path: Path, make: Callable[[Path], None], reason: str
+) -> None:
     models = customers_in(tmp_path, "9")
     make(tmp_path / "bundle" / "7.tar.gz")
 
-    with pytest.raises(LoadFailed, match=r"bundle/7\.tar\.gz is not"):
+    with pytest.raises(LoadFailed, match=rf"bundle/7\.tar\.gz .*{reason}"):
         models.model("7")
+
+
+def test_refused_members_leave_no_file_open(tmp_path: Path) -> None:
+    models = customers_in(tmp_path, "9")
+    (tmp_path / "bundle" / "7.tar.gz").mkdir()
+    (tmp_path / "bundle" / "8.tar.gz").write_bytes(b"no model")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    for customer in "789" * 20:
+        with suppress(LoadFailed):
+            models.model(customer)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_models_used_last_are_kept_within_the_budget(tmp_path: Path) -> None:
     size = decode(read_document(lay_out(tmp_path / "single", "a"))).size
     models = customers_in(tmp_path, *"abcd", budget=2 * size)
-    for customer in "abcab":
+    for customer in "abac":
         models.model(customer)
 
     for path in (tmp_path / "bundle").iterdir():
         path.unlink()
 
     assert models.model("a").customer_id == "a"
-    assert models.model("b").customer_id == "b"
-    for forgotten in "cd":
+    assert models.model("c").customer_id == "c"
+    for forgotten in "bd":
         with pytest.raises(CustomerNotFound):
             models.model(forgotten)
 

@@ -1,6 +1,7 @@
 """The request for a forecast and the answer to it: whatever a caller or a container sends."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -172,6 +173,18 @@ def test_a_start_is_a_moment_in_utc_unless_it_says_otherwise(text: str, expected
     request = ForecastRequest.from_body(json.dumps({"period": 7, "start": text}))
 
     assert request.to_document() == {"period": 7, "start": expected}
+
+
+def test_a_start_without_a_zone_is_in_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        request = ForecastRequest.from_document({"period": 7, "start": "2026-02-01T06:30"})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert request.start == datetime(2026, 2, 1, 6, 30, tzinfo=UTC).timestamp()
 
 
 REFUSED = {
