@@ -12,7 +12,7 @@ from fleetcast.adapters.opt_ml import ml_root
 from fleetcast.errors import FleetcastError
 from fleetcast_serving.contract import Application, multi_model, single_model
 from fleetcast_serving.registry import Registry
-from fleetcast_serving.repository import read_model
+from fleetcast_serving.repository import decode, read_document, read_models
 from fleetcast_serving.settings import ServingSettings
 
 # SageMaker kills 30 seconds after SIGTERM, and an answer may take its time until then.
@@ -38,8 +38,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _application(settings: ServingSettings) -> Application:
     if settings.multi_model:
-        return multi_model(Registry(read_model, settings.model_budget_bytes))
-    return single_model(read_model(str(ml_root() / "model")))
+        return multi_model(Registry(lambda url: decode(read_document(url)), settings.model_budget_bytes))
+    return single_model(read_models(ml_root() / "model", settings.model_budget_bytes))
 
 
 def _serve(application: Application, settings: ServingSettings) -> int:

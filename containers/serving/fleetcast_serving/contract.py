@@ -1,5 +1,6 @@
 """SageMaker's container contract over HTTP. Knows nothing of how models are read or kept."""
 
+import asyncio
 import base64
 import binascii
 import logging
@@ -8,10 +9,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from fleetcast.errors import DataError, FleetcastError, PlatformError, RequestError
+from fleetcast.errors import DataError, FleetcastError, NotAcceptable, PlatformError, RequestError
 from fleetcast_serving.errors import (
     AlreadyLoaded,
     BodyTooLarge,
+    CustomerNotFound,
     LoadFailed,
     MethodNotAllowed,
     NoSuchPath,
@@ -19,23 +21,21 @@ from fleetcast_serving.errors import (
     OutOfMemory,
     UnsupportedContentType,
 )
-from fleetcast_serving.forecast_request import ForecastRequest
+from fleetcast_serving.forecasts import Answer, Inquiry, inquiry
 from fleetcast_serving.http_messages import ClientGone, Receive, Request, Response, Send
+from fleetcast_serving.repository import Models as FoundModels
+from fleetcast_serving.repository import ServedModel
 
 logger = logging.getLogger("fleetcast_serving")
 
+# Longer forecasts take milliseconds, in which the event loop could not answer /ping.
+_INLINE_STEPS = 200
 _PAGE = 100
 _MAX_TEXT = 1024
 _TARGET_MODEL = "x-amzn-sagemaker-target-model"
 _CUSTOM_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-class Model(Protocol):
-    """Whatever answers forecast requests, in JSON."""
-
-    async def answer(self, request: ForecastRequest) -> bytes: ...
 
 
 class Models(Protocol):
@@ -49,15 +49,17 @@ class Models(Protocol):
 
     def page(self, after: str, limit: int) -> list[tuple[str, str]]: ...
 
-    def lease(self, name: str) -> AbstractContextManager[Model]: ...
+    def lease(self, name: str) -> AbstractContextManager[ServedModel]: ...
 
 
 # From the special to the general: the first class that fits decides.
 _ANSWERS: tuple[tuple[type[FleetcastError], int, str], ...] = (
     (UnsupportedContentType, 415, "UnsupportedContentType"),
     (BodyTooLarge, 413, "BodyTooLarge"),
+    (NotAcceptable, 406, "NotAcceptable"),
     (RequestError, 400, "InvalidRequest"),
     (NoSuchPath, 404, "NotFound"),
+    (CustomerNotFound, 404, "CustomerNotFound"),
     (NotLoaded, 404, "ModelNotLoaded"),
     (MethodNotAllowed, 405, "MethodNotAllowed"),
     (AlreadyLoaded, 409, "ModelAlreadyLoaded"),
@@ -119,11 +121,12 @@ def multi_model(models: Models) -> Application:
     return Application(find)
 
 
-def single_model(model: Model) -> Application:
-    """Return the application of an endpoint with one model."""
+def single_model(models: FoundModels) -> Application:
+    """Return the application of an endpoint that has its models from the start."""
 
     async def invoke(request: Request) -> Response:
-        return Response(200, await model.answer(await _forecast_request(request)))
+        asked = await _inquiry(request)
+        return await _answered(asked, lambda: asked.answer_from(models))
 
     def find(path: tuple[str, ...]) -> Mapping[str, Handler]:
         match path:
@@ -168,17 +171,22 @@ class _MultiModelContract:
     async def invoke(self, request: Request) -> Response:
         name = request.path[1]
         self._models.url(name)  # a model that is not here is not worth reading a body for
-        forecast_request = await _forecast_request(request)
+        asked = await _inquiry(request)
         with self._models.lease(name) as model:
-            return Response(200, await model.answer(forecast_request))
+            return await _answered(asked, lambda: asked.answer(model))
 
 
 async def _ping(_request: Request) -> Response:
     return Response(200)
 
 
-async def _forecast_request(request: Request) -> ForecastRequest:
-    return ForecastRequest.from_document(await request.json_object())
+async def _inquiry(request: Request) -> Inquiry:
+    return inquiry(await request.body(), request.header("content-type"), request.header("accept"))
+
+
+async def _answered(asked: Inquiry, task: Callable[[], Answer]) -> Response:
+    answer = task() if asked.steps <= _INLINE_STEPS else await asyncio.to_thread(task)
+    return Response(200, answer.body, (), answer.content_type)
 
 
 def _described(name: str, url: str) -> dict[str, str]:

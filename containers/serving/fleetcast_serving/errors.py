@@ -41,3 +41,13 @@ class UnsupportedContentType(RequestError):
 
 class BodyTooLarge(RequestError):
     """The body is larger than any request can be."""
+
+
+class CustomerNotFound(FleetcastError):
+    """The container has no model of the customer that the request names.
+
+    Attributes:
+        field: the request's field that names the customer.
+    """
+
+    field = "customer_id"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote_to_bytes
 
@@ -29,6 +29,7 @@ class Response:
     status: int
     body: bytes = b""
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    content_type: str = "application/json"
 
     @classmethod
     def of_json(cls, status: int, document: Any) -> Self:
@@ -36,11 +37,11 @@ class Response:
 
     def with_header(self, name: str, value: str) -> "Response":
         header = (name.encode(), value.encode("latin-1"))
-        return Response(self.status, self.body, (*self.headers, header))
+        return replace(self, headers=(*self.headers, header))
 
     async def send(self, send: Send) -> None:
         length = (b"content-length", str(len(self.body)).encode())
-        kind = ((b"content-type", b"application/json"),) if self.body else ()
+        kind = ((b"content-type", self.content_type.encode()),) if self.body else ()
         headers = [length, *kind, *self.headers]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
@@ -79,7 +80,7 @@ class Request:
             RequestError: it is not; the text says what it is instead.
         """
         self._check_content_type()
-        return _json_object(await self._body())
+        return _json_object(await self.body())
 
     def _check_content_type(self) -> None:
         kind, _, parameters = self.header("content-type").lower().partition(";")
@@ -88,7 +89,7 @@ class Request:
             given = self.header("content-type")
             raise UnsupportedContentType(f"the content type must be application/json, not {given!r}")
 
-    async def _body(self) -> bytes:
+    async def body(self) -> bytes:
         chunks: list[bytes] = []
         size, more = 0, True
         while more and size <= _MAX_DRAINED:
