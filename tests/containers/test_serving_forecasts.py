@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,21 +13,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.containers.engine_models import of_each_kind, regressors_for, remixed
+from tests.containers.engine_models import fitted, of_each_kind, prophet, regressors_for, remixed
 from tests.containers.serving_support import RUN_ID, naive_model
 
-from fleetcast.domain.forecasts import FREQUENCIES, MAX_INTERVAL, MAX_PERIOD
+from fleetcast.domain.forecasts import FIELDS, FREQUENCIES, MAX_INTERVAL, MAX_PERIOD
 from fleetcast.domain.names import artifact_name
 from fleetcast.errors import DataError, NotAcceptable, RequestError
 from fleetcast_engine import FittedModel, LoadedModel, components, forecast, forecasting, pack, unpack
 from fleetcast_engine.history.timeline import IRREGULAR, SPACINGS, Timeline
+from fleetcast_engine.prophet.model import Holiday
 from fleetcast_serving.errors import CustomerNotFound, UnsupportedContentType
 from fleetcast_serving.forecasts import inquiry
-from fleetcast_serving.forecasts.lines import MAX_LINES, MAX_STEPS
+from fleetcast_serving.forecasts.documents import document_of
+from fleetcast_serving.forecasts.lines import MAX_BYTES, MAX_LINES, MAX_STEPS, answer_lines
 from fleetcast_serving.repository import Models, ServedModel, read_models
 
 KINDS = {name: model for name, model in of_each_kind().items() if not regressors_for(model, 1)}
 LINES = "application/jsonlines"
+# Of docs/forecasts.md.
+DOCUMENTED = ("trend", "multiplicative_terms", "additive_terms", "correction", "local", "season")
 DAY, END = 86_400, 1_735_603_200
 
 
@@ -113,6 +119,67 @@ def test_a_coarser_frequency_shows_the_steps_that_fall_on_it() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("period", [3, 400])
+def test_components_are_what_the_documented_sum_is_made_of(kind: str, period: int) -> None:
+    """docs/forecasts.md promises it, whatever the engine calls its parts."""
+    model = served(replace(KINDS[kind], nonnegative=False))
+    start = model.loaded.model.timeline.end + 20 * model.loaded.model.timeline.seconds
+    moment = str(np.datetime64(start, "s"))
+
+    for asked in ({}, {"start": moment}):
+        for row in ask({"period": period, "components": True, **asked}, model)["forecast"]:
+            parts = {name: row["components"].get(name, 0.0) for name in DOCUMENTED}
+            trend = parts.pop("trend") * (1 + parts.pop("multiplicative_terms"))
+            assert trend + sum(parts.values()) == pytest.approx(row["yhat"], rel=1e-9, abs=1e-9)
+
+
+def with_holidays(count: int, name: str) -> ServedModel:
+    holidays = tuple(
+        Holiday(f"{name} {number}", 0, (20_000,), multiplicative=False) for number in range(count)
+    )
+    parameters = prophet(beta=np.r_[np.resize(0.1, 6), np.full(count, 0.1)], holidays=holidays)
+    return served(fitted("prophet", parameters, Timeline("hourly", 3600, END)))
+
+
+@pytest.mark.parametrize(
+    ("count", "name"),
+    [(15, "Some Public Holiday"), (200, "h" * 990), (15, '\u00e9"\\\n')],
+    ids=["a country's", "hostile", "escaped"],
+)
+def test_an_answer_with_components_is_one_that_every_part_of_aws_passes_on(count: int, name: str) -> None:
+    """Beyond 6 MB the caller would get SageMaker's or API Gateway's error, and not learn why."""
+    model = with_holidays(count, name)
+
+    with pytest.raises(RequestError, match="steps can have them in one answer, not 8784") as raised:
+        ask({"period": MAX_PERIOD, "components": True}, model)
+    most = int(re.findall(r"at most (\d+) steps", str(raised.value))[0])
+    document = ask({"period": most, "components": True}, model)
+
+    assert raised.value.field == "components"
+    assert len(json.dumps({"body": json.dumps(document)})) < 6 * 10**6
+    with pytest.raises(RequestError, match=f"not {most + 1}"):
+        ask({"period": most + 1, "components": True}, model)
+
+
+def test_what_is_too_large_is_refused_before_it_is_made() -> None:
+    model = with_holidays(200, "h" * 990)
+    request = b'{"period": %d, "components": true}' % MAX_PERIOD
+
+    tracemalloc.start()
+    with pytest.raises(RequestError):
+        inquiry(request, "", "").answer(model)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 12 * 2**20
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_year_of_hours_can_be_explained(kind: str) -> None:
+    assert len(ask({"period": MAX_PERIOD, "components": True}, served(KINDS[kind]))["forecast"]) == MAX_PERIOD
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_components_explain_each_step(kind: str) -> None:
     model = served(KINDS[kind])
     expected = components(model.loaded, 3)
@@ -133,7 +200,7 @@ def test_components_explain_each_step(kind: str) -> None:
         ({"period": 7, "start": "9999-12-31T23:59:59Z"}, "start", "at most 100000 are possible"),
         ({"period": 7, "frequency": "hourly"}, "frequency", "must be daily, the series' own, or weekly or monthly"),
         ({"period": 8784, "frequency": "monthly"}, "period", "may end 1 to 100000 steps"),
-        ({"period": 7, "customer_id": "8"}, "customer_id", "customer_id is not this model's"),
+        ({"period": 7, "customer_id": "8"}, "customer_id", "^customer_id is not the customer of this model$"),
         ({"period": 7, "customer_id": ""}, "customer_id", "must have 1 to 128 characters"),
         ({"period": 7, "customer_id": 7}, "customer_id", "must be a text, not 7"),
     ],
@@ -171,7 +238,10 @@ def test_a_model_whose_components_are_not_numbers_is_ours_to_mend() -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    ["", "application/json", "application/json; charset=utf-8", "Application/JSON", 'application/json;charset="UTF-8"'],
+    [
+        *("", "application/json", "application/json; charset=utf-8", "Application/JSON"),
+        *('application/json;charset="UTF-8"', "application/json; charset=utf-8; x=y", "application/json;x=charset=y"),
+    ],
 )  # fmt: skip
 def test_json_is_read_however_it_is_announced(content_type: str) -> None:
     assert inquiry(b'{"period": 3}', content_type, "").steps == 3
@@ -179,7 +249,10 @@ def test_json_is_read_however_it_is_announced(content_type: str) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    ["text/csv", "application/xml", "application/json; charset=latin-1", "json", "*/*", "x" * 5000],
+    [
+        *("text/csv", "application/xml", "json", "*/*", "x" * 5000),
+        *("application/json; charset=latin-1", "application/json; x=y; charset=latin-1"),
+    ],
 )
 def test_another_content_type_is_refused(content_type: str) -> None:
     with pytest.raises(UnsupportedContentType, match="must be application/json or application/jsonlines"):
@@ -198,6 +271,10 @@ def test_another_content_type_is_refused(content_type: str) -> None:
         ("", "application/x-ndjson", "application/x-ndjson"),
         (LINES, "", LINES),
         (LINES, "*/*", LINES),
+        ("application/x-ndjson", "", "application/x-ndjson"),
+        ("application/x-ndjson; charset=utf-8", "*/*", "application/x-ndjson"),
+        ("application/x-ndjson", LINES, LINES),
+        ("application/jsonl", "application/*;q=0.5", "application/jsonl"),
         (LINES, "application/json", "application/json"),
         ("application/x-ndjson", "application/ndjson", "application/ndjson"),
     ],
@@ -297,6 +374,55 @@ def test_lines_that_ask_for_more_than_fits_are_told_so() -> None:
     assert f"may ask for {MAX_STEPS} steps together" in answers[-2]["message"]
 
 
+def test_lines_whose_answers_are_long_end_before_the_memory_does() -> None:
+    """A few kilobytes could ask for fifty gigabytes of components."""
+    model = with_holidays(15, "n" * 990)
+    body = b'{"period": 200, "components": true}\n'
+    each = len(inquiry(body, LINES, "").answer(model).body)
+    fitting = -(-MAX_BYTES // each)
+
+    tracemalloc.start()
+    answer = inquiry(body * (fitting + 3), LINES, "").answer(model)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    answers = answer.body.splitlines()
+    assert [len(line) for line in answers[:fitting]] == [each - 1] * fitting
+    assert len(answers) == fitting + 3
+    for line in answers[fitting:]:
+        assert json.loads(line)["message"].startswith(
+            "the lines of one body may have 64 MB of answers together"
+        )
+    assert most < 1.5 * len(answer.body), "it is not held twice"
+
+
+def test_lines_that_take_too_long_are_told_so_before_the_platform_gives_up() -> None:
+    """Then all would be lost, also those that were answered."""
+    moments = iter([100.0, 100.0, 140.0, 140.1, 200.0])
+
+    answers = answer_lines(
+        b'{"period": 1}\n' * 4, FIELDS, lambda request: document_of(MODEL, request), lambda: next(moments)
+    )
+
+    assert [json.loads(line).get("message") for line in answers] == [
+        *(None, None),
+        *["the lines of one body may take 40 seconds together; send this one in another"] * 2,
+    ]
+
+
+def test_a_refused_line_counts_as_a_step() -> None:
+    refused = b'{"period": 1, "frequency": "hourly"}\n' * 9
+
+    answers = lines(b'{"period": %d}\n' % (MAX_PERIOD) * (MAX_STEPS // MAX_PERIOD) + refused + last_of(8))
+
+    assert "forecast" not in answers[-1]
+    assert "forecast" in lines(b'{"period": %d}\n' % MAX_PERIOD * (MAX_STEPS // MAX_PERIOD) + last_of(0))[-1]
+
+
+def last_of(refused: int) -> bytes:
+    return b'{"period": %d}' % (MAX_STEPS % MAX_PERIOD - refused)
+
+
 def test_more_lines_than_can_be_answered_in_time_are_refused_at_once() -> None:
     """Each of them would have an answer, be it a refusal: a hundred times as long as the line."""
     with pytest.raises(RequestError, match="the body has more than 100000 lines"):
@@ -335,6 +461,17 @@ def test_lines_of_many_customers_are_answered_from_a_bundle(bundle: Models) -> N
 
     assert [answer.get("customer_id") for answer in answers] == ["7", None, None, "Ünï ¢ode"]
     assert [answer.get("code") for answer in answers] == [None, "CustomerNotFound", "ModelBroken", None]
+
+
+def test_whether_a_file_has_to_be_read_is_known_beforehand(bundle: Models) -> None:
+    """So that a slow disk does not keep /ping waiting."""
+    asked = inquiry(b'{"period": 1, "customer_id": "7"}', "", "")
+
+    assert asked.is_cold(bundle)
+    asked.answer_from(bundle)
+
+    assert not asked.is_cold(bundle)
+    assert inquiry(b'{"period": 1, "customer_id": "7"}', LINES, "").is_cold(bundle)
 
 
 def test_the_work_that_an_answer_takes_is_known_beforehand() -> None:
