@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import re
-import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,46 +11,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.containers.engine_models import fitted, of_each_kind, prophet, regressors_for, remixed
-from tests.containers.serving_support import RUN_ID, naive_model
+from tests.containers.engine_models import of_each_kind
+from tests.containers.serving_questions import KINDS, LINES, MODEL, ask, served
+from tests.containers.serving_support import END, RUN_ID, naive_model
 
-from fleetcast.domain.forecasts import FIELDS, FREQUENCIES, MAX_INTERVAL, MAX_PERIOD
+from fleetcast.domain.forecasts import FREQUENCIES, MAX_INTERVAL, MAX_PERIOD
 from fleetcast.domain.names import artifact_name
 from fleetcast.errors import DataError, NotAcceptable, RequestError
-from fleetcast_engine import FittedModel, LoadedModel, components, forecast, forecasting, pack, unpack
+from fleetcast_engine import forecast, forecasting, pack
 from fleetcast_engine.history.timeline import IRREGULAR, SPACINGS, Timeline
-from fleetcast_engine.prophet.model import Holiday
 from fleetcast_serving.errors import CustomerNotFound, UnsupportedContentType
 from fleetcast_serving.forecasts import inquiry
-from fleetcast_serving.forecasts.documents import document_of
-from fleetcast_serving.forecasts.lines import MAX_BYTES, MAX_LINES, MAX_STEPS, answer_lines
-from fleetcast_serving.repository import Models, ServedModel, read_models
+from fleetcast_serving.repository import Models, read_models
 
-KINDS = {name: model for name, model in of_each_kind().items() if not regressors_for(model, 1)}
-LINES = "application/jsonlines"
-# Of docs/forecasts.md.
-DOCUMENTED = ("trend", "multiplicative_terms", "additive_terms", "correction", "local", "season")
-DAY, END = 86_400, 1_735_603_200
-
-
-def served(model: FittedModel) -> ServedModel:
-    return ServedModel(unpack(pack(model)))
-
-
-MODEL = served(naive_model("7"))
 HOURLY = served(replace(naive_model("7", season=168), timeline=Timeline("hourly", 3600, END)))
-
-
-def ask(request: Any, model: ServedModel = MODEL) -> dict[str, Any]:
-    answer = inquiry(json.dumps(request).encode(), "application/json", "").answer(model)
-    assert answer.content_type == "application/json"
-    document: dict[str, Any] = json.loads(answer.body)
-    return document
-
-
-def lines(body: bytes, model: ServedModel = MODEL, accept: str = "") -> list[dict[str, Any]]:
-    answer = inquiry(body, LINES, accept).answer(model)
-    return [json.loads(line) for line in answer.body.splitlines()]
 
 
 @pytest.fixture
@@ -118,80 +90,6 @@ def test_a_coarser_frequency_shows_the_steps_that_fall_on_it() -> None:
     assert answer["forecast"] == hours[23::24]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("period", [3, 400])
-def test_components_are_what_the_documented_sum_is_made_of(kind: str, period: int) -> None:
-    """docs/forecasts.md promises it, whatever the engine calls its parts."""
-    model = served(replace(KINDS[kind], nonnegative=False))
-    start = model.loaded.model.timeline.end + 20 * model.loaded.model.timeline.seconds
-    moment = str(np.datetime64(start, "s"))
-
-    for asked in ({}, {"start": moment}):
-        for row in ask({"period": period, "components": True, **asked}, model)["forecast"]:
-            parts = {name: row["components"].get(name, 0.0) for name in DOCUMENTED}
-            trend = parts.pop("trend") * (1 + parts.pop("multiplicative_terms"))
-            assert trend + sum(parts.values()) == pytest.approx(row["yhat"], rel=1e-9, abs=1e-9)
-
-
-def with_holidays(count: int, name: str) -> ServedModel:
-    holidays = tuple(
-        Holiday(f"{name} {number}", 0, (20_000,), multiplicative=False) for number in range(count)
-    )
-    parameters = prophet(beta=np.r_[np.resize(0.1, 6), np.full(count, 0.1)], holidays=holidays)
-    return served(fitted("prophet", parameters, Timeline("hourly", 3600, END)))
-
-
-@pytest.mark.parametrize(
-    ("count", "name"),
-    [(15, "Some Public Holiday"), (200, "h" * 990), (15, '\u00e9"\\\n')],
-    ids=["a country's", "hostile", "escaped"],
-)
-def test_an_answer_with_components_is_one_that_every_part_of_aws_passes_on(count: int, name: str) -> None:
-    """Beyond 6 MB the caller would get SageMaker's or API Gateway's error, and not learn why."""
-    model = with_holidays(count, name)
-
-    with pytest.raises(RequestError, match="steps can have them in one answer, not 8784") as raised:
-        ask({"period": MAX_PERIOD, "components": True}, model)
-    most = int(re.findall(r"at most (\d+) steps", str(raised.value))[0])
-    document = ask({"period": most, "components": True}, model)
-
-    assert raised.value.field == "components"
-    assert len(json.dumps({"body": json.dumps(document)})) < 6 * 10**6
-    with pytest.raises(RequestError, match=f"not {most + 1}"):
-        ask({"period": most + 1, "components": True}, model)
-
-
-def test_what_is_too_large_is_refused_before_it_is_made() -> None:
-    model = with_holidays(200, "h" * 990)
-    request = b'{"period": %d, "components": true}' % MAX_PERIOD
-
-    tracemalloc.start()
-    with pytest.raises(RequestError):
-        inquiry(request, "", "").answer(model)
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-
-    assert most < 12 * 2**20
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_whole_year_of_hours_can_be_explained(kind: str) -> None:
-    assert len(ask({"period": MAX_PERIOD, "components": True}, served(KINDS[kind]))["forecast"]) == MAX_PERIOD
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_components_explain_each_step(kind: str) -> None:
-    model = served(KINDS[kind])
-    expected = components(model.loaded, 3)
-
-    rows = ask({"period": 3, "components": True}, model)["forecast"]
-
-    for name, values in expected.items():
-        assert [row["components"][name] for row in rows] == values.tolist()
-    assert rows[0]["components"].keys() == expected.keys()
-    assert "components" not in ask({"period": 3}, model)["forecast"][0]
-
-
 @pytest.mark.parametrize(
     ("request_", "field", "message"),
     [
@@ -222,18 +120,6 @@ def test_a_model_that_needs_regressors_is_ours_to_mend() -> None:
     """No request can bring them, so nothing that the caller changes would help."""
     with pytest.raises(DataError, match="regressor 'temperature' has no values"):
         ask({"period": 1}, served(of_each_kind()["regressors"]))
-
-
-def test_a_model_whose_components_are_not_numbers_is_ours_to_mend() -> None:
-    """JSON would say null for them. Of a mix, the forecast itself may be sound."""
-    model = KINDS["mix"]
-    tail = replace(model.parameters.tail, k=float("inf"))
-    broken = replace(model, parameters=remixed(model.parameters, long_run=tail))
-    asked = ServedModel(LoadedModel(broken, 0))
-
-    assert len(ask({"period": 1}, asked)["forecast"]) == 1
-    with pytest.raises(DataError, match="components that are not numbers"):
-        ask({"period": 1, "components": True}, asked)
 
 
 @pytest.mark.parametrize(
@@ -319,114 +205,6 @@ def test_a_name_that_has_no_utf_8_is_answered_all_the_same(accept: str) -> None:
     answer = inquiry(b'{"period": 1}', "", accept).answer(served(naive_model("\ud800")))
 
     assert rb"\ud800" in answer.body
-
-
-def test_each_line_has_its_own_answer_in_its_order() -> None:
-    answers = lines(b'{"period": 1}\n{"period": 2, "interval": 0.9}\n{"period": 3}\n')
-
-    assert [len(answer["forecast"]) for answer in answers] == [1, 2, 3]
-    assert [answer["interval"] for answer in answers] == [0.8, 0.9, 0.8]
-
-
-def test_a_bad_line_costs_only_its_own_answer() -> None:
-    """A file of a million lines is not thrown away for one of them."""
-    body = b"\n".join(
-        [b'{"period": 1}', b'{"period": 0}', b"{", b"\xff", b'{"period": 1, "customer_id": "8"}', b'{"period": 2}']
-    )  # fmt: skip
-
-    answers = lines(body)
-
-    assert [len(answers[place]["forecast"]) for place in (0, 5)] == [1, 2]
-    assert [(answer["line"], answer["code"], answer["field"]) for answer in answers[1:5]] == [
-        (2, "InvalidRequest", "period"),
-        (3, "InvalidRequest", "body"),
-        (4, "InvalidRequest", "body"),
-        (5, "InvalidRequest", "customer_id"),
-    ]
-    assert answers[3]["message"] == "the body is not UTF-8: byte 0 is not"
-
-
-def test_marks_and_blanks_between_lines_are_no_requests() -> None:
-    answers = lines(b'\xef\xbb\xbf\n{"period": 1}\r\n\r\n  \n{"period": 0}\r\n\n{"period": 2}')
-
-    assert [len(answer.get("forecast", [])) for answer in answers] == [1, 0, 2]
-    assert answers[1]["line"] == 5, "as an editor counts them"
-
-
-@pytest.mark.parametrize("body", [b"", b"\n\r\n ", b"\xef\xbb\xbf"])
-def test_a_body_without_a_line_is_refused(body: bytes) -> None:
-    with pytest.raises(RequestError, match="the body has no line such as"):
-        inquiry(body, LINES, "").answer(MODEL)
-
-
-def test_lines_may_be_answered_as_one_list() -> None:
-    answer = inquiry(b'{"period": 1}\n{"period": 2}', LINES, "application/json").answer(MODEL)
-
-    assert [len(one["forecast"]) for one in json.loads(answer.body)] == [1, 2]
-
-
-def test_lines_that_ask_for_more_than_fits_are_told_so() -> None:
-    """A few megabytes of lines could ask for a hundred gigabytes of answers."""
-    asked = MAX_STEPS // MAX_PERIOD
-    answers = lines(b'{"period": %d}\n' % MAX_PERIOD * (asked + 2) + b'{"period": 1}')
-
-    assert [len(answer.get("forecast", ())) for answer in answers] == [*[MAX_PERIOD] * asked, 0, 0, 1]
-    assert f"may ask for {MAX_STEPS} steps together" in answers[-2]["message"]
-
-
-def test_lines_whose_answers_are_long_end_before_the_memory_does() -> None:
-    """A few kilobytes could ask for fifty gigabytes of components."""
-    model = with_holidays(15, "n" * 990)
-    body = b'{"period": 200, "components": true}\n'
-    each = len(inquiry(body, LINES, "").answer(model).body)
-    fitting = -(-MAX_BYTES // each)
-
-    tracemalloc.start()
-    answer = inquiry(body * (fitting + 3), LINES, "").answer(model)
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-
-    answers = answer.body.splitlines()
-    assert [len(line) for line in answers[:fitting]] == [each - 1] * fitting
-    assert len(answers) == fitting + 3
-    for line in answers[fitting:]:
-        assert json.loads(line)["message"].startswith(
-            "the lines of one body may have 64 MB of answers together"
-        )
-    assert most < 1.5 * len(answer.body), "it is not held twice"
-
-
-def test_lines_that_take_too_long_are_told_so_before_the_platform_gives_up() -> None:
-    """Then all would be lost, also those that were answered."""
-    moments = iter([100.0, 100.0, 140.0, 140.1, 200.0])
-
-    answers = answer_lines(
-        b'{"period": 1}\n' * 4, FIELDS, lambda request: document_of(MODEL, request), lambda: next(moments)
-    )
-
-    assert [json.loads(line).get("message") for line in answers] == [
-        *(None, None),
-        *["the lines of one body may take 40 seconds together; send this one in another"] * 2,
-    ]
-
-
-def test_a_refused_line_counts_as_a_step() -> None:
-    refused = b'{"period": 1, "frequency": "hourly"}\n' * 9
-
-    answers = lines(b'{"period": %d}\n' % (MAX_PERIOD) * (MAX_STEPS // MAX_PERIOD) + refused + last_of(8))
-
-    assert "forecast" not in answers[-1]
-    assert "forecast" in lines(b'{"period": %d}\n' % MAX_PERIOD * (MAX_STEPS // MAX_PERIOD) + last_of(0))[-1]
-
-
-def last_of(refused: int) -> bytes:
-    return b'{"period": %d}' % (MAX_STEPS % MAX_PERIOD - refused)
-
-
-def test_more_lines_than_can_be_answered_in_time_are_refused_at_once() -> None:
-    """Each of them would have an answer, be it a refusal: a hundred times as long as the line."""
-    with pytest.raises(RequestError, match="the body has more than 100000 lines"):
-        inquiry(b"1\n" * (MAX_LINES + 1), LINES, "").answer(MODEL)
 
 
 def test_a_bundle_answers_for_the_customer_who_is_named(bundle: Models) -> None:
