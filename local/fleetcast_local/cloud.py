@@ -16,7 +16,7 @@ from hypercorn.config import Config
 from ministack import app as ministack
 from ministack.core import lambda_runtime
 
-from fleetcast_local import events, eviction, functions, mail, registry, schedules
+from fleetcast_local import events, eviction, functions, mail, registry, scaling_alarms, schedules
 from fleetcast_local.asl import executions
 from fleetcast_local.layout import HOST, Layout
 from fleetcast_local.lifecycle import HEALTH_PATH
@@ -68,6 +68,7 @@ class Cloud:
         events.install()
         registry.install()
         schedules.install()
+        scaling_alarms.install()
         executions.install(self._keeper)
         self._services.mount()
         eviction.watch(layout, self._abandon)

@@ -22,8 +22,10 @@ from fleetcast_local.autoscaling import LocalAutoScaling
 from fleetcast_local.codebuild import LocalCodeBuild
 from fleetcast_local.guard import local_settings, require_local
 from fleetcast_local.layout import ACCOUNT, REGION, Layout
-from fleetcast_local.sagemaker.service import LocalSageMaker
+from fleetcast_local.sagemaker.platform import CachedClients
+from fleetcast_local.sagemaker.service import LocalSageMaker, Timing
 from fleetcast_local.service_model import ApiError
+from fleetcast_local.settings import minute_seconds
 
 logger = logging.getLogger("fleetcast.mounts")
 
@@ -41,6 +43,9 @@ class Services:
     def __init__(self, layout: Layout) -> None:
         environment = local_settings(require_local(os.environ.get("AWS_ENDPOINT_URL")))
         self._events = _Announcer()
+        self._scaling = LocalAutoScaling(
+            layout.root, CachedClients(aws_client), self._call_sagemaker, account=ACCOUNT, region=REGION
+        )
         self._sagemaker = LocalSageMaker(
             layout.root,
             aws_client,
@@ -48,6 +53,8 @@ class Services:
             region=REGION,
             environment=environment,
             emit=self._events,
+            timing=Timing(minute=minute_seconds(os.environ)),
+            scaling=self._scaling,
         )
         self._codebuild = LocalCodeBuild(
             layout.root,
@@ -56,9 +63,6 @@ class Services:
             region=REGION,
             environment=environment,
             emit=self._events,
-        )
-        self._scaling = LocalAutoScaling(
-            layout.root, account=ACCOUNT, region=REGION, variant_exists=self._variant_exists
         )
 
     def mount(self) -> None:
@@ -97,12 +101,9 @@ class Services:
         del method, path, query
         return await _answer(self._scaling.call, headers, body)
 
-    def _variant_exists(self, endpoint: str, variant: str) -> bool:
-        try:
-            description = self._sagemaker.call("DescribeEndpoint", {"EndpointName": endpoint})
-        except ApiError:
-            return False
-        return any(known["VariantName"] == variant for known in description.get("ProductionVariants", ()))
+    def _call_sagemaker(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        # The two know each other: autoscaling is made first, and calls SageMaker only later.
+        return self._sagemaker.call(operation, params)
 
     def _create_model_package_group(
         self, logical_id: str, properties: dict[str, Any], stack: str

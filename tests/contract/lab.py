@@ -20,7 +20,7 @@ from fleetcast_local.sagemaker.service import InvokeResponse, LocalSageMaker, Ti
 T = TypeVar("T")
 
 ROLE = "arn:aws:iam::000000000000:role/fleetcast-sagemaker"
-QUICK = Timing(job_grace=5, serving_grace=2, startup=10, model_wait=10, drain=10, scan=0.1, metrics=60)
+QUICK = Timing(job_grace=5, serving_grace=2, startup=10, model_wait=10, drain=10, scan=0.1, minute=60)
 
 
 def held_to_model(service: str, operation: str, answer: dict[str, Any]) -> dict[str, Any]:

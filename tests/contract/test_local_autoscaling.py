@@ -1,10 +1,9 @@
-"""Scalable targets and policies are checked as AWS checks them."""
+"""Scalable targets and policies are checked as AWS checks them, and their alarms are there to be seen."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.lab import held_to_model
+from tests.contract.lab import Lab, held_to_model
 
 from fleetcast_local.autoscaling import LocalAutoScaling
 from fleetcast_local.service_model import ApiError
@@ -26,24 +25,34 @@ POLICY: dict[str, Any] = TARGET | {
 }
 
 
+def sagemaker(operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Know one endpoint with several variants, as SageMaker would."""
+    if params["EndpointName"] != "fleet":
+        raise ApiError("ValidationException", "Could not find endpoint")
+    assert operation == "DescribeEndpoint"
+    counts = {"CurrentInstanceCount": 1, "DesiredInstanceCount": 1}
+    names = ("AllTraffic", "blue", "green", "red")
+    return {"EndpointStatus": "InService", "ProductionVariants": [{"VariantName": n} | counts for n in names]}
+
+
 class AutoScaling:
-    def __init__(self, store: Path) -> None:
-        self.service = LocalAutoScaling(store, variant_exists=lambda endpoint, _: endpoint == "fleet")
+    def __init__(self, lab: Lab) -> None:
+        self.service = LocalAutoScaling(lab.store, lab.client, sagemaker)
 
     def call(self, operation: str, **params: Any) -> dict[str, Any]:
         return held_to_model("application-autoscaling", operation, self.service.call(operation, params))
 
 
 @pytest.fixture
-def scaling(tmp_path: Path) -> AutoScaling:
-    return AutoScaling(tmp_path)
+def scaling(lab: Lab) -> AutoScaling:
+    return AutoScaling(lab)
 
 
-def test_a_target_and_its_policy_are_kept_and_survive_a_restart(scaling: AutoScaling, tmp_path: Path) -> None:
+def test_a_target_and_its_policy_are_kept_and_survive_a_restart(scaling: AutoScaling, lab: Lab) -> None:
     arn = scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, Tags={"run": "r1"}, **TARGET)
     scaling.call("PutScalingPolicy", **POLICY)
 
-    again = AutoScaling(tmp_path)
+    again = AutoScaling(lab)
     [target] = again.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"]
     [policy] = again.call("DescribeScalingPolicies", ServiceNamespace="sagemaker")["ScalingPolicies"]
 
@@ -68,7 +77,7 @@ def test_putting_a_policy_again_replaces_it(scaling: AutoScaling) -> None:
     first = scaling.call("PutScalingPolicy", **POLICY)
     second = scaling.call("PutScalingPolicy", **POLICY)
 
-    assert first["PolicyARN"] == second["PolicyARN"]
+    assert first == second
     assert len(scaling.service.policies(TARGET["ResourceId"])) == 1
 
 
@@ -128,6 +137,34 @@ def test_a_policy_that_aws_refuses_is_refused(
         scaling.call("PutScalingPolicy", **(POLICY | {name: POLICY[name] | configuration}))
 
 
+def test_a_policy_has_the_two_alarms_that_aws_would_make(scaling: AutoScaling, lab: Lab) -> None:
+    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
+
+    answer = scaling.call("PutScalingPolicy", **POLICY)
+
+    names = [alarm["AlarmName"] for alarm in answer["Alarms"]]
+    alarms = lab.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+    high, low = sorted(alarms, key=lambda alarm: str(alarm["AlarmName"]))
+    assert high["AlarmName"].startswith("TargetTracking-endpoint/fleet/variant/AllTraffic-AlarmHigh-")
+    assert (high["EvaluationPeriods"], high["Period"], high["Threshold"]) == (3, 60, 30_000)
+    assert (low["EvaluationPeriods"], low["Period"], low["Threshold"]) == (15, 60, 27_000)
+    assert (high["MetricName"], high["Statistic"]) == ("InvocationsPerInstance", "Sum")
+    assert high["AlarmActions"] == [answer["PolicyARN"]]
+
+
+def test_suspending_one_direction_leaves_the_others_as_they_were(scaling: AutoScaling) -> None:
+    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
+    scaling.call("RegisterScalableTarget", SuspendedState={"DynamicScalingInSuspended": True}, **TARGET)
+
+    [target] = scaling.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"]
+
+    assert target["SuspendedState"] == {
+        "DynamicScalingInSuspended": True,
+        "DynamicScalingOutSuspended": False,
+        "ScheduledScalingSuspended": False,
+    }
+
+
 def test_a_policy_needs_a_registered_target(scaling: AutoScaling) -> None:
     with pytest.raises(ApiError, match="No scalable target registered") as refused:
         scaling.call("PutScalingPolicy", **POLICY)
@@ -152,12 +189,16 @@ def test_deregistering_takes_the_policies_along(scaling: AutoScaling) -> None:
         scaling.call("DeregisterScalableTarget", **TARGET)
 
 
-def test_a_policy_can_be_deleted_once(scaling: AutoScaling) -> None:
+def test_a_policy_can_be_deleted_once_and_takes_its_alarms_along(scaling: AutoScaling, lab: Lab) -> None:
     scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
     scaling.call("PutScalingPolicy", **POLICY)
 
+    [policy] = scaling.call("DescribeScalingPolicies", ServiceNamespace="sagemaker")["ScalingPolicies"]
+    names = [alarm["AlarmName"] for alarm in policy["Alarms"]]
+
     scaling.call("DeleteScalingPolicy", PolicyName="invocations", **TARGET)
 
+    assert lab.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"] == []
     with pytest.raises(ApiError, match="No scaling policy found"):
         scaling.call("DeleteScalingPolicy", PolicyName="invocations", **TARGET)
 

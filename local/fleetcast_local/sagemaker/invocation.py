@@ -221,6 +221,7 @@ def _count(variant: Variant, status: int, latency: float, whole: float, *, by_mo
     client_error, server_error = 400 <= status < 500, status >= 500
     variant.metrics.add(
         Invocations=1.0,
+        InvocationsPerInstance=1.0 / max(1, len(variant.replicas)),
         Invocation4XXErrors=float(client_error),
         Invocation5XXErrors=float(server_error),
         InvocationModelErrors=float(by_model and status != 200),
