@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.validate import ParamValidator
 
 from fleetcast_local.codebuild import LocalCodeBuild
+from fleetcast_local.sagemaker.scaling import Scaling
 from fleetcast_local.sagemaker.service import InvokeResponse, LocalSageMaker, Timing
 
 T = TypeVar("T")
@@ -81,9 +82,14 @@ class Lab:
     def details(self, detail_type: str) -> list[dict[str, Any]]:
         return [detail for _, kind, detail in self.events if kind == detail_type]
 
-    def start_sagemaker(self, timing: Timing = QUICK) -> LocalSageMaker:
+    def start_sagemaker(self, timing: Timing = QUICK, scaling: Scaling | None = None) -> LocalSageMaker:
         service = LocalSageMaker(
-            self.store, self.client, environment={"LOCAL_CLOUD": "yes"}, emit=self.emit, timing=timing
+            self.store,
+            self.client,
+            environment={"LOCAL_CLOUD": "yes"},
+            emit=self.emit,
+            timing=timing,
+            scaling=scaling,
         )
         service.start()
         self._services.append(service)
