@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import threading
-import urllib.parse
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +22,7 @@ from fleetcast_local.autoscaling import LocalAutoScaling
 from fleetcast_local.codebuild import LocalCodeBuild
 from fleetcast_local.guard import local_settings, require_local
 from fleetcast_local.layout import ACCOUNT, REGION, Layout
+from fleetcast_local.sagemaker.invocation import MAX_BODY
 from fleetcast_local.sagemaker.platform import CachedClients
 from fleetcast_local.sagemaker.service import LocalSageMaker, Timing
 from fleetcast_local.service_model import ApiError
@@ -84,15 +85,28 @@ class Services:
         self._codebuild.stop()
         self._sagemaker.stop()
 
+    async def answered_invocation(self, scope: Any, receive: Any, send: Any) -> bool:
+        """Answer InvokeEndpoint, which has a path of its own and is in more of a hurry than the rest of the API."""
+        invocation = _INVOCATIONS.fullmatch(scope["path"])
+        if invocation is None or scope["method"] != "POST":
+            return False
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        body = await _read(receive, MAX_BODY)
+        response = await asyncio.to_thread(self._sagemaker.invoke, invocation[1], body, headers)
+        sent = {
+            **response.headers,
+            "Content-Length": str(len(response.body)),
+            "x-amzn-RequestId": str(uuid.uuid4()),
+        }
+        start = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent.items()]
+        await send({"type": "http.response.start", "status": response.status, "headers": start})
+        await send({"type": "http.response.body", "body": response.body})
+        return True
+
     async def _answer_sagemaker(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
     ) -> Answer:
-        del method, query
-        invocation = _INVOCATIONS.fullmatch(path)
-        if invocation:
-            name = urllib.parse.unquote(invocation[1])
-            response = await asyncio.to_thread(self._sagemaker.invoke, name, body, headers)
-            return response.status, dict(response.headers), response.body
+        del method, path, query
         return await _answer(self._sagemaker.call, headers, body)
 
     async def _answer_scaling(
@@ -137,6 +151,17 @@ def _mount(service: str, target_prefix: str, handler: Any) -> None:
         "host_patterns": [],
         "path_prefixes": [],
     }
+
+
+async def _read(receive: Any, limit: int) -> bytes:
+    """Return a request's body, or as much of it as proves that it is larger than the limit."""
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if not message.get("more_body", False) or size > limit:
+            return b"".join(parts)
 
 
 async def _answer(call: Call, headers: dict[str, str], body: bytes) -> Answer:
