@@ -73,7 +73,6 @@ class Endpoints:
         fleets = [*self._fleets.values(), *self._deploying]
         self._fleets.clear()
         in_parallel([partial(fleet.close, 0) for fleet in fleets])
-        self._publish_metrics()
 
     def create(self, params: dict[str, Any]) -> dict[str, Any]:
         name = params["EndpointName"]
@@ -142,9 +141,6 @@ class Endpoints:
 
     def end_minute(self) -> None:
         """Send to CloudWatch what every variant did since the last time, and let autoscaling look at it."""
-        self._platform.scaling.minute(self._publish_metrics())
-
-    def _publish_metrics(self) -> dict[tuple[str, str], float]:
         data, measured = [], {}
         for (endpoint, variant), metrics in list(self._metrics.items()):
             fleet = self._fleets.get(endpoint)
@@ -154,7 +150,7 @@ class Endpoints:
             if in_service:
                 measured[endpoint, variant] = minute.invocations_per_instance
         publish(self._platform.clients, data)
-        return measured
+        self._platform.scaling.minute(measured)
 
     def _begin_update(self, name: str, **members: Any) -> Record:
         with self._platform.records.lock:
