@@ -155,13 +155,14 @@ def _mount(service: str, target_prefix: str, handler: Any) -> None:
 
 async def _read(receive: Any, limit: int) -> bytes:
     """Return a request's body, or as much of it as proves that it is larger than the limit."""
-    parts, size = [], 0
+    body = bytearray()
     while True:
         message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if not message.get("more_body", False) or size > limit:
-            return b"".join(parts)
+        # Read to its end all the same: a caller who is still sending would not see the answer.
+        if len(body) <= limit:
+            body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 async def _answer(call: Call, headers: dict[str, str], body: bytes) -> Answer:
