@@ -1,11 +1,10 @@
 """Several callers of the API at a time, each of whom waits for its answer before it asks again."""
 
 import http.client
-import itertools
 import json
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -43,7 +42,7 @@ class Callers:
         self._address = product.address
         self._url = lifecycle.api_url(self._address, product.outputs["ApiId"], "v1")
         self._customers = customers
-        self._left = itertools.islice(itertools.count(), requests)
+        self._left: Iterator[int] = iter(range(requests))
         self._lock = threading.Lock()
         self._random = random.Random(4)
         self._errors: list[BaseException] = []
@@ -60,9 +59,10 @@ class Callers:
         if self._errors:
             raise self._errors[0]
 
-    @property
-    def busy(self) -> bool:
-        return any(thread.is_alive() for thread in self._threads)
+    def stop(self) -> None:
+        """Ask for nothing more, and wait as above."""
+        self._left = iter(())
+        self.wait()
 
     def _run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._address.port, timeout=40)

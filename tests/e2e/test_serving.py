@@ -47,6 +47,54 @@ def test_ten_thousand_forecasts_and_a_new_image_in_the_middle_of_them_fail_nobod
     assert len({json.dumps(forecast) for forecast in before.values()}) == len(some), "everybody has their own"
 
 
+def test_the_fleet_follows_its_policy_while_callers_come_and_after_they_have_gone(fleet: Product) -> None:
+    """The policy that the workflow put, with figures that a laptop can reach, and minutes of half a second."""
+    fleet.run("down")
+    fleet.run("up", settings={"FLEETCAST_LOCAL_MINUTE": "0.5"})
+    fleet.close()
+    fleet.wait_until_healthy()
+    aim_at(fleet, invocations=5, highest=3)
+    callers = Callers(fleet, CUSTOMERS, 100_000)
+
+    callers.start()
+    wait_until(lambda: instances(fleet) == 3)
+    callers.stop()
+    wait_until(lambda: instances(fleet) == 1)
+
+    assert [answer for answer in callers.answers if not answer.is_right] == []
+    causes = [activity["Cause"] for activity in activities(fleet)]
+    assert "AlarmHigh" in causes[-1]
+    assert "AlarmLow" in causes[0]
+
+
+def aim_at(product: Product, invocations: int, highest: int) -> None:
+    scaling = product.client("application-autoscaling")
+    [policy] = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    names = ("ServiceNamespace", "ResourceId", "ScalableDimension")
+    resource = {name: policy[name] for name in names}
+    scaling.register_scalable_target(**resource, MaxCapacity=highest)
+    scaling.put_scaling_policy(
+        **resource,
+        PolicyName=policy["PolicyName"],
+        PolicyType=policy["PolicyType"],
+        TargetTrackingScalingPolicyConfiguration=policy["TargetTrackingScalingPolicyConfiguration"]
+        | {"TargetValue": invocations},
+    )
+
+
+def activities(product: Product) -> list[dict[str, Any]]:
+    answer = product.client("application-autoscaling").describe_scaling_activities(
+        ServiceNamespace="sagemaker"
+    )
+    found: list[dict[str, Any]] = answer["ScalingActivities"]
+    return found
+
+
+def instances(product: Product) -> int:
+    endpoint = product.client("sagemaker").describe_endpoint(EndpointName="fleetcast")
+    return int(endpoint["ProductionVariants"][0]["CurrentInstanceCount"])
+
+
 def another_image(product: Product) -> str:
     """Push the serving image under another digest, with one file more, and return its URI."""
     ecr, sagemaker = product.client("ecr"), product.client("sagemaker")
