@@ -19,7 +19,7 @@ REQUESTS = 10_000
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product of its own, with a model for every customer."""
     for product in deployed_product(tmp_path_factory.mktemp("serving")):
-        product.run("synth", "data", "--customers", str(len(CUSTOMERS)), "--days", "200")
+        product.run("synth", "data", "--customers", str(len(CUSTOMERS)), "--days", "90")
         product.run("ingest", "data")
         product.run("retrain", "--wait")
         yield product
