@@ -134,10 +134,10 @@ class Errors:
 
 
 class Figures:
-    """Everything that is counted; a phase is the ramp or the hold."""
+    """Everything that is counted, phase by phase: the ramp, the hold, and what came after the test's end."""
 
     def __init__(self) -> None:
-        self.ramp, self.hold = Histogram(), Histogram()
+        self.ramp, self.hold, self.farewell = Histogram(), Histogram(), Histogram()
         self.errors, self.timeline = Errors(), Timeline()
         self.users = 0
         self._phase, self._lately = self.ramp, Histogram()
@@ -145,6 +145,9 @@ class Figures:
 
     def begin_hold(self) -> None:
         self._phase = self.hold
+
+    def begin_farewell(self) -> None:
+        self._phase = self.farewell
 
     def answered(self, microseconds: int) -> None:
         self._phase.add(microseconds)
@@ -162,7 +165,8 @@ class Figures:
         return moment
 
     def whole(self) -> Histogram:
-        both = Histogram()
-        both.merge(self.ramp)
-        both.merge(self.hold)
-        return both
+        """Return the times of all answers."""
+        all_of_them = Histogram()
+        for phase in (self.ramp, self.hold, self.farewell):
+            all_of_them.merge(phase)
+        return all_of_them

@@ -37,7 +37,7 @@ class Report:
     @property
     def requests(self) -> int:
         """How many got an answer of any kind, or none."""
-        return self.figures.ramp.count + self.figures.hold.count + self.errors
+        return self.figures.whole().count + self.errors
 
     @property
     def instances(self) -> tuple[int, int] | None:
@@ -60,8 +60,8 @@ def as_document(report: Report, picture: Path | None) -> dict[str, Any]:
         "requests": report.requests,
         "errors": report.errors,
         "errors_by_kind": _errors(report),
-        "whole": _phase(report.figures.whole(), report.course.ramp_seconds + report.course.hold_seconds),
-        "hold_phase": _phase(report.figures.hold, report.course.hold_seconds),
+        "whole": _whole(report),
+        "hold_phase": _hold(report),
         "instances": {"least": instances[0], "most": instances[1]} if instances else None,
         "client_busy": round(report.course.busy, 3),
         "client_is_the_limit": report.is_limited_by_client,
@@ -70,11 +70,23 @@ def as_document(report: Report, picture: Path | None) -> dict[str, Any]:
     }
 
 
-def _phase(times: Histogram, seconds: float) -> dict[str, Any]:
+def _whole(report: Report) -> dict[str, Any]:
+    figures, course = report.figures, report.course
+    in_time = figures.ramp.count + figures.hold.count
+    return _phase(figures.whole(), in_time, course.ramp_seconds + course.hold_seconds)
+
+
+def _hold(report: Report) -> dict[str, Any]:
+    hold = report.figures.hold
+    return _phase(hold, hold.count, report.course.hold_seconds)
+
+
+def _phase(times: Histogram, in_time: int, seconds: float) -> dict[str, Any]:
+    """Describe a phase; what came when it was over counts as an answer, and not for the rate."""
     return {
         "seconds": round(seconds, 3),
         "answers": times.count,
-        "answers_per_second": round(times.count / seconds, 1) if seconds else None,
+        "answers_per_second": round(in_time / seconds, 1) if seconds else None,
         "milliseconds": {
             **{name: times.percentile(share) for name, share in _PERCENTILES.items()},
             "max": times.longest,
@@ -106,8 +118,7 @@ def print_report(report: Report) -> None:
 
 def _rows(report: Report) -> list[tuple[str, str, str]]:
     course, instances = report.course, report.instances
-    whole = _phase(report.figures.whole(), course.ramp_seconds + course.hold_seconds)
-    hold = _phase(report.figures.hold, course.hold_seconds)
+    whole, hold = _whole(report), _hold(report)
     rows = [
         ("Time", format_seconds(whole["seconds"]), format_seconds(hold["seconds"])),
         ("Answers", f"{whole['answers']:,}", f"{hold['answers']:,}"),

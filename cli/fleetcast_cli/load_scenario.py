@@ -4,9 +4,10 @@ import asyncio
 import resource
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import uvloop
 
@@ -85,15 +86,18 @@ class LoadTest:
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _once(interrupted))
         self._began = self._moment_began = time.perf_counter()
         users = [User(self._target, self.figures) for _ in range(self._scenario.users)]
+        living: list[asyncio.Task[None]] = []
         watch = asyncio.create_task(self._watch(users))
         try:
-            return await self._course(users, interrupted)
+            course = await self._course(self._let_in(users, living), interrupted)
         finally:
             watch.cancel()
+        self.figures.begin_farewell()
+        await _say_farewell(users, living)
+        return course
 
-    async def _course(self, users: list[User], interrupted: asyncio.Event) -> Course:
-        living: list[asyncio.Task[None]] = []
-        came = asyncio.create_task(self._let_in(users, living))
+    async def _course(self, arrival: Coroutine[Any, Any, None], interrupted: asyncio.Event) -> Course:
+        came = asyncio.create_task(arrival)
         ended = await _wait(interrupted, came, self._scenario.ramp)
         ramped, processor = time.perf_counter(), time.process_time()
         self.figures.begin_hold()
@@ -103,7 +107,6 @@ class LoadTest:
         busy = (time.process_time() - processor) / held if held > 0 else 0.0
         came.cancel()
         self._end_last_moment()
-        await _say_farewell(users, living)
         return Course(ramped - self._began, held, busy, ended)
 
     async def _let_in(self, users: list[User], living: list[asyncio.Task[None]]) -> None:
