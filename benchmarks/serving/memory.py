@@ -2,7 +2,8 @@
 
 Every model is loaded through `POST /models`, as the platform does. Beyond 100,000 the same files are loaded under new
 names: the container keeps what it read once for each name. Memory is proportional, over all its processes; a page that
-several share counts once.
+several share counts once. First the byte budget is the container's own, and the fleet grows until it is refused; then
+there is none, and it grows as far as it is asked to, or this machine goes.
 """
 
 import argparse
@@ -11,9 +12,10 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 import httptools
 import uvloop
@@ -31,24 +33,23 @@ _ASK_SECONDS = 10
 _FREE_MIB = 2_000
 
 Model = tuple[str, Path]
+Row = dict[str, float | str]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--most", type=int, default=MOST)
     parser.add_argument("--distinct", type=int, default=DISTINCT)
-    parser.add_argument("--budget", type=int, help="bytes that all models may take, instead of no limit")
     parser.add_argument("--scratch", type=Path, help="where the models' files lie; half a GiB for 100,000")
     parser.add_argument("--dry", action="store_true", help="show the figures and keep nothing")
     given = parser.parse_args(arguments)
-    settings = {"FLEETCAST_MODEL_BUDGET_BYTES": str(given.budget or 2**40)}
     with TemporaryDirectory(dir=given.scratch) as scratch:
         folder = Path(scratch)
         distinct = list(write_many(folder / "models", given.distinct))
-        port = free_port()
-        (folder / "server").mkdir()
-        with running(our_launch(folder / "server", port, **settings), port) as server:
-            figures = measure(server, distinct, given.most, folder)
+        with _server(folder) as server:
+            figures = {"the container's own budget": _fill(server, distinct, given.most)}
+        with _server(folder, FLEETCAST_MODEL_BUDGET_BYTES=str(2**40)) as server:
+            figures |= measure(server, distinct, given.most, folder)
         # It may take minutes, and the context manager would say nothing meanwhile.
         shutil.rmtree(folder / "models", ignore_errors=True)
     print(json.dumps(figures, indent=1))
@@ -56,18 +57,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         record("serving-memory", figures, versions_of("numpy"))
 
 
-def measure(
-    server: Server, distinct: Sequence[Model], most: int, folder: Path
-) -> dict[str, dict[str, float | str]]:
+@contextmanager
+def _server(folder: Path, **settings: str) -> Iterator[Server]:
+    port, own = free_port(), Path(mkdtemp(dir=folder))
+    with running(our_launch(own, port, **settings), port) as server:
+        yield server
+
+
+def _fill(server: Server, distinct: Sequence[Model], most: int) -> Row:
+    empty = server.mebibytes
+    count, seconds, ended = _load_until(server, islice(_endless(distinct), most))
+    row = {"models": count, **_weighed(server, count, empty), "loads per second": round(count / seconds)}
+    return {**row, "ended": ended or f"not before {most:,}"}
+
+
+def measure(server: Server, distinct: Sequence[Model], most: int, folder: Path) -> dict[str, Row]:
     """Load stage after stage, and return what the container held at each; the last one may be where it ended."""
-    figures: dict[str, dict[str, float | str]] = {"no model": _weighed(server, 0, 0.0)}
+    figures: dict[str, Row] = {"no model": _weighed(server, 0, 0.0)}
     following, empty = _endless(distinct), server.mebibytes
     loaded, ended = 0, ""
     for stage in (*(size for size in STAGES if size < most), most):
         count, seconds, ended = _load_until(server, islice(following, stage - loaded))
         rate = count / seconds if seconds else 0.0
         loaded += count
-        row = _weighed(server, loaded, empty)
+        row: Row = {"models": loaded, **_weighed(server, loaded, empty)}
         row["loads per second"] = round(rate)
         if loaded == len(distinct):
             row["req/s to random ones"], row["MiB after asking"] = _ask(server, distinct, folder)
@@ -80,7 +93,7 @@ def measure(
     return figures
 
 
-def _weighed(server: Server, loaded: int, empty: float) -> dict[str, float | str]:
+def _weighed(server: Server, loaded: int, empty: float) -> Row:
     held = server.mebibytes
     each = {"bytes per model": round((held - empty) * 2**20 / loaded)} if loaded else {}
     return {"MiB": round(held, 1), **each}
