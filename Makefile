@@ -76,7 +76,7 @@ bench-engine: install ## the engine next to stock Prophet, half an hour; FLEETCA
 
 .PHONY: bench-serving
 bench-serving: install ## the serving container next to three other servers, half an hour; SOAK=1 adds ten million requests
-	@for scenario in run loading memory; do $(BIN)/python -m benchmarks.serving.$$scenario || exit 1; done
+	@for scenario in run one_process_each loading memory; do $(BIN)/python -m benchmarks.serving.$$scenario || exit 1; done
 	@test -z "$$SOAK" || $(BIN)/python -m benchmarks.serving.soak
 	@$(BIN)/python -m benchmarks.serving.aims
 	@$(BIN)/python docs/generate.py

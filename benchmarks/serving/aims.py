@@ -80,15 +80,21 @@ def _speed(found: Figures) -> dict[str, Row]:
 
 def _memory(found: Figures) -> dict[str, Row]:
     full, asked = found.get("100,000 distinct", {}), "MiB after asking"
-    last = list(found)[-1] if found else None
     held = max(full["MiB"], full.get(asked, 0)) if full else None
     own = found.get("the container's own budget", {})
+    last = list(found.values())[-1] if found else {}
     return {
         "100,000 distinct models, MiB": _row(held, *_below(1024)),
-        "models within the container's own budget": _row(own.get("models"), *_none()),
-        "models without a budget, as far as tried": _row(found[last]["models"] if last else None, *_none()),
-        "MiB of all of them": _row(found[last]["MiB"] if last else None, *_none()),
+        "models within the container's own budget": _row(_how_many(own), *_none()),
+        "models without a budget": _row(_how_many(last), *_none()),
+        "MiB of all of them": _row(last.get("MiB"), *_none()),
     }
+
+
+def _how_many(row: Mapping[str, Any]) -> float | str | None:
+    """Return where it ended, or how far was tried."""
+    models: int | None = row.get("models")
+    return models if models is None or row.get("ended") else f"more than {models:,}"
 
 
 def _loading(found: Figures) -> dict[str, Row]:
@@ -112,10 +118,12 @@ def _soak(found: Figures) -> dict[str, Row]:
 Aim = tuple[str, Callable[[float], bool] | None]
 
 
-def _row(measured: float | None, aim: str, is_reached: Callable[[float], bool] | None) -> Row:
+def _row(measured: float | str | None, aim: str, is_reached: Callable[[float], bool] | None) -> Row:
     if measured is None:
         return {"measured": "not measured", "aim": aim, "reached": ""}
-    verdict = "" if is_reached is None else "yes" if is_reached(measured) else "no"
+    verdict = ""
+    if is_reached is not None and not isinstance(measured, str):
+        verdict = "yes" if is_reached(measured) else "no"
     return {"measured": measured, "aim": aim, "reached": verdict}
 
 

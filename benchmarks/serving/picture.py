@@ -7,7 +7,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 _MEASURE = "req/s, 64 connections"
-_WIDTH, _BAR, _LEFT, _RIGHT, _TOP = 760, 34, 250, 190, 48
+_WIDTH, _BAR, _LEFT, _RIGHT, _TOP = 880, 34, 250, 290, 48
 _CHARACTERS = 40
 _TITLE = "Forecasts of 7 days per second, 1,000 customers at random, 64 connections"
 

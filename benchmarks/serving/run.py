@@ -39,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     figures = summarise(rounds)
     print(draw(figures))
     if not given.dry:
-        record("serving", figures, {**versions_of("uvicorn", "numpy"), "wrk": version_of_wrk()})
+        # How much was measured belongs to what was measured.
+        extent = {"rounds": str(given.rounds), "seconds each": str(given.seconds)}
+        record("serving", figures, {**versions_of("uvicorn", "numpy"), "wrk": version_of_wrk(), **extent})
         save_svg(figures, RESULTS / "serving.svg")
 
 

@@ -112,7 +112,7 @@ def _customer_line(path: str) -> Callable[[str], str]:
     return lambda customer: f"{path} " + json.dumps({"customer_id": customer, "period": PERIOD})
 
 
-def launch_multi_model_server(folder: Path, port: int) -> Launch:
+def launch_multi_model_server(folder: Path, port: int, fleet: Path = OURS) -> Launch:
     quiet = shutil.copy(PEERS / "multi_model_server" / "log4j2.xml", folder)
     address = f"http://127.0.0.1:{port}"
     settings = {
@@ -126,7 +126,7 @@ def launch_multi_model_server(folder: Path, port: int) -> Launch:
     config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     program = python_of("multi_model_server").with_name("multi-model-server")
     options = ["--start", "--foreground", "--mms-config", config, "--log-config", quiet]
-    environment = {"FLEET": str(OURS), "PYTHONPATH": str(ENGINE), "TMPDIR": str(folder), "TEMP": str(folder)}
+    environment = {"FLEET": str(fleet), "PYTHONPATH": str(ENGINE), "TMPDIR": str(folder), "TEMP": str(folder)}
     return Launch([program, *options], environment, folder, "/ping")
 
 
@@ -141,6 +141,7 @@ def register(archive: str, workers: int, batch: int = 1) -> Callable[[Server], N
     """Return what makes a running multi-model-server load an archive, and give out requests in such batches."""
     document = {
         "url": archive,
+        "model_name": archive,
         "initial_workers": workers,
         "batch_size": batch,
         "max_batch_delay": 1,
