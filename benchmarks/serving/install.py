@@ -49,13 +49,13 @@ def _install_wrk() -> None:
         sys.exit("install wrk first: this system has no apt-get to take it from")
     print("fetching wrk ...", flush=True)
     with TemporaryDirectory() as folder:
-        subprocess.run(["apt-get", "download", *_WRK_PACKAGES], cwd=folder, check=True, capture_output=True)
+        _run("apt-get", "download", *_WRK_PACKAGES, cwd=Path(folder))
         for package in Path(folder).glob("*.deb"):
             _run("dpkg", "-x", package, WRK)
 
 
-def _run(*command: str | Path) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(*command: str | Path, cwd: Path | None = None) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stdout}\n{done.stderr}")
 

@@ -1,5 +1,6 @@
 """fleetcast load: many users at once, each of whom waits for its answer before it asks again."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ import typer
 from rich.live import Live
 from rich.text import Text
 
-from fleetcast_cli.errors import INTERRUPTED, CommandFailed, UsageMistake
+from fleetcast_cli.errors import INTERRUPTED, CommandFailed, UsageMistake, explain
 from fleetcast_cli.load_customers import customers_with_a_model, loaded_models
 from fleetcast_cli.load_figures import Figures, Moment
 from fleetcast_cli.load_instances import Instances
@@ -73,8 +74,7 @@ def load(  # noqa: PLR0913  # each is an option of the command
     Example: fleetcast load --users 100 --ramp 10 --hold 60
     """
     scenario = Scenario(users, ramp, hold, patience)
-    if ramp + hold <= 0:
-        raise UsageMistake("--ramp and --hold are both 0: the test would be over before it begins")
+    _check(scenario)
     place = picture or _place_for_picture(context.obj, needs_project=container is None)
     chosen = list(dict.fromkeys(customer or []))
     if container is not None:
@@ -88,6 +88,13 @@ def load(  # noqa: PLR0913  # each is an option of the command
             api = ApiTarget(cloud, chosen, period)
             report = _run(scenario, api, instances.now, f"the API in {env.value}", len(chosen))
     _tell(report, place, as_json=as_json)
+
+
+def _check(scenario: Scenario) -> None:
+    if not math.isfinite(scenario.ramp + scenario.hold + scenario.patience):
+        raise UsageMistake("--ramp, --hold and --patience must be numbers of seconds")
+    if scenario.ramp + scenario.hold <= 0:
+        raise UsageMistake("--ramp and --hold are both 0: the test would be over before it begins")
 
 
 def _container(url: str, chosen: list[str], most: int, period: int) -> tuple[Target, int]:
@@ -109,20 +116,31 @@ def _run(
 
 
 def _tell(report: Report, place: Path | None, *, as_json: bool) -> None:
-    moments = report.figures.timeline.moments
-    if place is not None and moments:
-        save_svg(moments, f"{report.scenario.users:,} users asked {report.asked}", place)
+    saved = _save_picture(report, place)
     if as_json:
-        print_json(as_document(report, place if moments else None))
+        print_json(as_document(report, saved))
     else:
         print_report(report)
-        _show_picture(report, place)
+        _show_picture(report, saved)
     if report.course.interrupted:
         raise typer.Exit(INTERRUPTED)
     if report.errors:
         raise CommandFailed(f"{report.errors:,} of {report.requests:,} requests failed")
     if not report.requests:
         raise CommandFailed("no request was answered before the test was over")
+
+
+def _save_picture(report: Report, place: Path | None) -> Path | None:
+    """Write the picture and return where it is; a folder that cannot be written to costs no report."""
+    moments = report.figures.timeline.moments
+    if place is None or not moments:
+        return None
+    try:
+        save_svg(moments, f"{report.scenario.users:,} users asked {report.asked}", place)
+    except OSError as error:
+        note(f"The picture could not be written: {explain(error) or error}", "yellow")
+        return None
+    return place
 
 
 def _show_picture(report: Report, place: Path | None) -> None:

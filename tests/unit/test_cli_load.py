@@ -178,6 +178,8 @@ def test_nobody_listening_is_said_at_once(tmp_path: Path) -> None:
         (("--container", "ftp://x"), "is not a URL such as http://127.0.0.1:8080"),
         (("--container", "http://127.0.0.1:notaport"), "is not a URL"),
         (("--container", "http://127.0.0.1:1", "--ramp", "0", "--hold", "0"), "both 0"),
+        (("--container", "http://127.0.0.1:1", "--hold", "nan"), "must be numbers of seconds"),
+        (("--container", "http://127.0.0.1:1", "--patience", "nan"), "must be numbers of seconds"),
         (("--users", "0"), "--users"),
         (("--users", "1000000"), "--users"),
         (("--period", "0"), "--period"),
@@ -223,6 +225,14 @@ def test_the_picture_goes_where_it_is_wanted(tmp_path: Path, server: LoadServer)
 
     assert report["picture"] == str(wanted)
     assert wanted.exists()
+
+
+def test_a_picture_that_cannot_be_written_costs_no_report(tmp_path: Path, server: LoadServer) -> None:
+    done = load(tmp_path, server, "--picture", str(tmp_path), "--json")
+
+    assert done.exit_code == 0
+    assert "could not be written" in done.stderr
+    assert json.loads(done.stdout)["picture"] is None
 
 
 def test_ctrl_c_ends_with_the_report_so_far(tmp_path: Path, server: LoadServer) -> None:
