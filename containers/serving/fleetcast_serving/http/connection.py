@@ -1,0 +1,112 @@
+"""One client's connection: uvicorn's own, with limits that it does not have, and refusals in JSON."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from fleetcast_serving.http.problems import problem
+
+# A request's line and headers. SageMaker's own take one or two kilobytes.
+MAX_HEAD = 16 * 1024
+# Whoever has not read a byte of its answer for so long does not want it.
+_WRITE_SECONDS = 60.0
+
+
+class Connection(HttpToolsProtocol):
+    """A connection whose requests must arrive in time and whose answers must be read in time.
+
+    A client that is slow, silent or gone costs its connection, and that only for a while.
+    """
+
+    read_seconds = 30.0
+    """Within this time from its first byte a request must have arrived; set once, before anybody connects."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._whole = True
+        self._head = 0
+        self._reading: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._reading = self.loop.call_later(self.read_seconds, self._read_too_slowly)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if len(data) <= MAX_HEAD:
+            self._feed(data)
+            return
+        # In pieces, so that it is noticed how long a request's head is becoming.
+        for begin in range(0, len(data), MAX_HEAD):
+            self._feed(data[begin : begin + MAX_HEAD])
+
+    def _feed(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if not self._whole:
+            self._check_partial(len(data))
+        elif self._reading is not None:
+            self._stop_waiting()
+
+    def on_message_begin(self) -> None:
+        self._whole = False
+        self._head = 0
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self._whole = True
+        super().on_message_complete()
+
+    def _check_partial(self, received: int) -> None:
+        if "method" not in self.scope:
+            self._head += received
+            if self._head > MAX_HEAD:
+                self._refuse(431, "HeadersTooLarge", f"line and headers must not exceed {MAX_HEAD} bytes")
+                return
+        if self._reading is None and not self.transport.is_closing():
+            self._reading = self.loop.call_later(self.read_seconds, self._read_too_slowly)
+
+    def _read_too_slowly(self) -> None:
+        self._reading = None
+        if self.flow.read_paused:
+            # It is us who do not read: an earlier request of this connection is still being answered.
+            self._reading = self.loop.call_later(self.read_seconds, self._read_too_slowly)
+        elif self.cycle is None or self._whole or self.cycle.response_complete or not self.cycle.response_started:
+            text = f"the request did not arrive within {self.read_seconds:g} s"
+            self._refuse(408, "RequestTimeout", text)
+
+    def _stop_waiting(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._writing = self.loop.call_later(_WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        # The parser has given up: what follows on this connection cannot be told apart any more.
+        self._refuse(400, "InvalidRequest", f"this is not HTTP: {msg}")
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer as if nothing else had been asked for, which is what HTTP wants, and do not fill the log."""
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        self._stop_waiting()
+        body = problem(code, message)
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[status] + head + body)
+        self.transport.close()

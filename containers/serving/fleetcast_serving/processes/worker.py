@@ -1,0 +1,119 @@
+"""A worker's process: one event loop that answers requests until it is told to stop or the keeper is gone."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from types import FrameType
+
+import uvicorn
+import uvloop
+
+from fleetcast_serving.http.application import Application
+from fleetcast_serving.http.connection import Connection
+from fleetcast_serving.metrics.measures import Measures
+from fleetcast_serving.settings import ServingSettings
+
+# SageMaker kills 30 seconds after SIGTERM, and an answer may take its time until then.
+DRAIN_SECONDS = 25
+# So long after SIGTERM connections are still taken and answered, each once: whoever has just asked gets an answer.
+_FAREWELL_SECONDS = 0.5
+# Longer than SageMaker's proxy keeps an idle connection, so that it is never the container that closes one.
+_KEEP_ALIVE_SECONDS = 75
+_BACKLOG = 4096
+_TICKS_PER_REPORT = 10
+# The thread that makes long answers hands the processor back soon when a request waits.
+_SWITCH_SECONDS = 0.001
+
+Assemble = Callable[[socket.socket, Measures, Callable[[], None]], Awaitable[tuple[Application, Callable[[bytes], None]]]]
+
+
+def work(settings: ServingSettings, assemble: Assemble, listener: socket.socket, keeper: socket.socket) -> int:
+    """Answer requests, and return the exit code.
+
+    Args:
+        settings: the container's.
+        assemble: makes the application, and says where to report what was counted, from the socket to the keeper,
+            the measures and what to call when the keeper is gone.
+        listener: takes the connections.
+        keeper: leads to the keeper.
+    """
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_work(settings, assemble, listener, keeper))
+
+
+async def _work(
+    settings: ServingSettings, assemble: Assemble, listener: socket.socket, keeper: socket.socket
+) -> int:
+    measures = Measures()
+    application, report = await assemble(keeper, measures, _abandoned)
+    Connection.read_seconds = settings.read_seconds
+    config = uvicorn.Config(
+        application,  # type: ignore[arg-type] - it takes what uvicorn gives, which is typed more narrowly there
+        loop="none",
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    server = _Server(config, application, lambda: _report(measures, report))
+    await server.serve(sockets=[listener])
+    _report(measures, report)
+    return 0
+
+
+def _abandoned() -> None:
+    # Without the keeper nothing can be said about any model, so nothing is worth finishing.
+    print("fleetcast: the keeper is gone; this worker ends", flush=True)
+    os._exit(1)
+
+
+def _report(measures: Measures, send: Callable[[bytes], None]) -> None:
+    counted = measures.report()
+    if counted is not None:
+        send(counted)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, application: Application, report: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._application = application
+        self._report = report
+        self._asked: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # Held back until now, when somebody listens to them.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        gc.collect()
+        gc.freeze()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain; uvicorn's own way of stopping comes when nobody new has come for a while."""
+        del sig, frame  # not kept: uvicorn would raise it again, but being asked to stop is no failure
+        if self._asked is None:
+            self._asked = time.monotonic()
+            self._application.draining = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _TICKS_PER_REPORT == 0:
+            self._report()
+        if self._asked is not None:
+            waited = time.monotonic() - self._asked
+            alone = not self.server_state.connections and waited > 0.1  # noqa: PLR2004 - a tick
+            self.should_exit = alone or waited > _FAREWELL_SECONDS
+        return await super().on_tick(counter)
