@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,19 +69,20 @@ class Server:
             "SAGEMAKER_BIND_TO_PORT": str(self.port),
             **environment,
         }
+        # A file: nobody reads a pipe while thousands of loads are logged, and a full one stops the container.
+        self._output = tempfile.NamedTemporaryFile(mode="ab")  # noqa: SIM115 - closed by close()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "fleetcast_serving", "serve"],
             env={**os.environ, **settings},
-            stdout=subprocess.PIPE,
+            stdout=self._output,
             stderr=subprocess.STDOUT,
-            text=True,
         )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
 
     def wait(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.process.communicate()
+            assert self.process.poll() is None, self.log()
             try:
                 self.client.get("/ping")
             except httpx.TransportError:
@@ -100,12 +102,27 @@ class Server:
             for model in models:
                 assert self.client.delete(f"/models/{model['modelName']}").status_code == 200
 
+    def log(self) -> str:
+        """Return what the container has written so far."""
+        return Path(self._output.name).read_text()
+
     def stop(self) -> str:
         """End the process and return what it logged."""
         self.client.close()
         self.process.terminate()
-        output, _ = self.process.communicate(timeout=PATIENCE)
-        return output
+        return self.ended()
+
+    def ended(self) -> str:
+        """Wait until the process has ended by itself and return what it logged."""
+        self.process.wait(timeout=PATIENCE)
+        return self.log()
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(timeout=PATIENCE)
+        self.client.close()
+        self._output.close()
 
 
 @contextmanager
@@ -115,7 +132,4 @@ def serving(root: Path, **environment: str) -> Iterator[Server]:
         server.wait()
         yield server
     finally:
-        if server.process.poll() is None:
-            server.process.kill()
-        server.client.close()
-        server.process.communicate(timeout=PATIENCE)
+        server.close()

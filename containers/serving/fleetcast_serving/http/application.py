@@ -1,4 +1,4 @@
-"""The ASGI application: finds the handler, turns every exception into an answer, and limits how much happens at once."""
+"""The ASGI application: finds the handler, answers every exception, and limits how much happens at once."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter

@@ -78,7 +78,12 @@ class Connection(HttpToolsProtocol):
         if self.flow.read_paused:
             # It is us who do not read: an earlier request of this connection is still being answered.
             self._reading = self.loop.call_later(self.read_seconds, self._read_too_slowly)
-        elif self.cycle is None or self._whole or self.cycle.response_complete or not self.cycle.response_started:
+        elif (
+            self.cycle is None
+            or self._whole
+            or self.cycle.response_complete
+            or not self.cycle.response_started
+        ):
             text = f"the request did not arrive within {self.read_seconds:g} s"
             self._refuse(408, "RequestTimeout", text)
 
@@ -107,6 +112,8 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, status: int, code: str, message: str) -> None:
         self._stop_waiting()
         body = problem(code, message)
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(
+            body
+        )
         self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()

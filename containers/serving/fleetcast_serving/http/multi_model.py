@@ -20,18 +20,18 @@ _MAX_TEXT = 1024
 _BEGIN, _END = b"/models/", b"/invoke"
 
 ModelT = TypeVar("ModelT")
-ModelIn = TypeVar("ModelIn", contravariant=True)
-ModelOut = TypeVar("ModelOut", covariant=True)
+ModelIn_contra = TypeVar("ModelIn_contra", contravariant=True)
+ModelOut_co = TypeVar("ModelOut_co", covariant=True)
 
 
-class Held(Protocol[ModelOut]):
+class Held(Protocol[ModelOut_co]):
     """A model that stays as long as it is held."""
 
     @property
-    def model(self) -> ModelOut: ...
+    def model(self) -> ModelOut_co: ...
 
 
-class Models(Protocol[ModelT]):
+class Models(Protocol[ModelOut_co]):
     """Whatever knows the loaded models, by the names that the platform gives them."""
 
     async def load(self, name: str, url: str) -> None: ...
@@ -44,14 +44,14 @@ class Models(Protocol[ModelT]):
 
     async def ping(self) -> None: ...
 
-    def ready(self, name: str) -> Held[ModelT] | None: ...
+    def ready(self, name: str) -> Held[ModelOut_co] | None: ...
 
     async def lease(self, name: str) -> Any: ...
 
     def release(self, lease: Any) -> None: ...
 
 
-class Inquiry(Protocol[ModelIn]):
+class Inquiry(Protocol[ModelIn_contra]):
     """What a caller asks of a model, checked.
 
     Attributes:
@@ -60,7 +60,7 @@ class Inquiry(Protocol[ModelIn]):
 
     steps: int
 
-    def answer(self, model: ModelIn) -> Answer: ...
+    def answer(self, model: ModelIn_contra) -> Answer: ...
 
 
 class MultiModel(Generic[ModelT]):
@@ -73,7 +73,10 @@ class MultiModel(Generic[ModelT]):
     """
 
     def __init__(
-        self, models: Models[ModelT], inquiry: Callable[[bytes, str, str], Inquiry[ModelT]], measures: Measures
+        self,
+        models: Models[ModelT],
+        inquiry: Callable[[bytes, str, str], Inquiry[ModelT]],
+        measures: Measures,
     ) -> None:
         self._models = models
         self._inquiry = inquiry

@@ -15,10 +15,10 @@ _MAX_PAYLOAD_MB = MAX_BODY // 2**20
 _MAX_TRANSFORMS = 100 // _MAX_PAYLOAD_MB
 
 BundleT = TypeVar("BundleT")
-BundleIn = TypeVar("BundleIn", contravariant=True)
+BundleIn_contra = TypeVar("BundleIn_contra", contravariant=True)
 
 
-class Inquiry(Protocol[BundleIn]):
+class Inquiry(Protocol[BundleIn_contra]):
     """What a caller asks, checked.
 
     Attributes:
@@ -27,7 +27,7 @@ class Inquiry(Protocol[BundleIn]):
 
     steps: int
 
-    def answer_from(self, bundle: BundleIn) -> Answer: ...
+    def answer_from(self, bundle: BundleIn_contra) -> Answer: ...
 
 
 class SingleModel(Generic[BundleT]):

@@ -32,7 +32,9 @@ def keep_books(settings: ServingSettings, read: Callable[[str], bytes], control:
 
 
 class _Books:
-    def __init__(self, settings: ServingSettings, read: Callable[[str], bytes], control: socket.socket) -> None:
+    def __init__(
+        self, settings: ServingSettings, read: Callable[[str], bytes], control: socket.socket
+    ) -> None:
         self._settings = settings
         self._control = control
         self._totals = Totals(settings.stack)

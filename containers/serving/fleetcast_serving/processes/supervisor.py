@@ -134,7 +134,9 @@ class Supervisor:
         self._keeper = 0
         if not self._stopping:
             # Nobody knows any more which models are loaded. SageMaker starts a container that ended again.
-            print(f"fleetcast: the keeper ended with {code}; nothing can be served", file=sys.stderr, flush=True)
+            print(
+                f"fleetcast: the keeper ended with {code}; nothing can be served", file=sys.stderr, flush=True
+            )
             self._code = 1
             self._kill()
 

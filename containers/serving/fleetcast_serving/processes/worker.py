@@ -29,10 +29,14 @@ _TICKS_PER_REPORT = 10
 # The thread that makes long answers hands the processor back soon when a request waits.
 _SWITCH_SECONDS = 0.001
 
-Assemble = Callable[[socket.socket, Measures, Callable[[], None]], Awaitable[tuple[Application, Callable[[bytes], None]]]]
+Assemble = Callable[
+    [socket.socket, Measures, Callable[[], None]], Awaitable[tuple[Application, Callable[[bytes], None]]]
+]
 
 
-def work(settings: ServingSettings, assemble: Assemble, listener: socket.socket, keeper: socket.socket) -> int:
+def work(
+    settings: ServingSettings, assemble: Assemble, listener: socket.socket, keeper: socket.socket
+) -> int:
     """Answer requests, and return the exit code.
 
     Args:
@@ -54,7 +58,7 @@ async def _work(
     application, report = await assemble(keeper, measures, _abandoned)
     Connection.read_seconds = settings.read_seconds
     config = uvicorn.Config(
-        application,  # type: ignore[arg-type] - it takes what uvicorn gives, which is typed more narrowly there
+        application,
         loop="none",
         http=Connection,
         ws="none",
@@ -114,6 +118,6 @@ class _Server(uvicorn.Server):
             self._report()
         if self._asked is not None:
             waited = time.monotonic() - self._asked
-            alone = not self.server_state.connections and waited > 0.1  # noqa: PLR2004 - a tick
+            alone = not self.server_state.connections and waited > 0.1
             self.should_exit = alone or waited > _FAREWELL_SECONDS
         return await super().on_tick(counter)

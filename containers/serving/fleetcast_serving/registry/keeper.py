@@ -74,7 +74,7 @@ class Keeper:
     def _received(self, link: Link, number: int, kind: int, body: bytes) -> None:
         match kind:
             case Kind.LEASE:
-                self._answer(link, number, lambda: self._lease(link, body.decode()))
+                self._answer(link, number, self._lease, body)
             case Kind.RETURNED:
                 self._returned(link, *NUMBER.unpack(body))
             case Kind.LOAD:
@@ -82,9 +82,9 @@ class Keeper:
             case Kind.UNLOAD:
                 self._begin(link, number, self._unload(body.decode()))
             case Kind.DESCRIBE:
-                self._answer(link, number, lambda: self._catalog[body.decode()].url.encode())
+                self._answer(link, number, self._describe, body)
             case Kind.LIST:
-                self._answer(link, number, lambda: json.dumps(self._catalog.page(*json.loads(body))).encode())
+                self._answer(link, number, self._list, body)
             case Kind.PING:
                 link.send(number, Kind.DONE)
             case Kind.REPORT:
@@ -103,16 +103,22 @@ class Keeper:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _answer(self, link: Link, number: int, ask: Callable[[], bytes]) -> None:
+    def _answer(self, link: Link, number: int, ask: Callable[[Link, bytes], bytes], body: bytes) -> None:
         try:
-            body = ask()
+            answer = ask(link, body)
         except Exception as error:  # noqa: BLE001 - as above
             _refuse(link, number, error)
         else:
-            link.send(number, Kind.DONE, body)
+            link.send(number, Kind.DONE, answer)
 
-    def _lease(self, link: Link, name: str) -> bytes:
-        entry = self._catalog[name]
+    def _describe(self, _link: Link, name: bytes) -> bytes:
+        return self._catalog[name.decode()].url.encode()
+
+    def _list(self, _link: Link, page: bytes) -> bytes:
+        return json.dumps(self._catalog.page(*json.loads(page))).encode()
+
+    def _lease(self, link: Link, name: bytes) -> bytes:
+        entry = self._catalog[name.decode()]
         self._held[link][entry.number] = entry
         return NUMBER.pack(entry.number) + entry.document
 

@@ -225,7 +225,7 @@ class Leases(Generic[ModelT]):
 
     def _received(self, _link: Link, number: int, kind: int, body: bytes) -> None:
         if kind == Kind.RECALL:
-            self._recall(*NUMBER.unpack_from(body), body[NUMBER.size :].decode())
+            self._recall(NUMBER.unpack_from(body)[0], body[NUMBER.size :].decode())
         else:
             self._calls.pop(number)(kind, body)
 

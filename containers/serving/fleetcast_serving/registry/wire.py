@@ -6,6 +6,9 @@ import struct
 from collections.abc import Callable
 from typing import cast
 
+Receive = Callable[["Link", int, int, bytes], None]
+Lost = Callable[["Link"], None]
+
 # Bytes of the body, the number of the call, the kind.
 _HEAD = struct.Struct("<IIB")
 
@@ -38,9 +41,7 @@ class Link(asyncio.Protocol):
         lost: is called when the other end has gone.
     """
 
-    def __init__(
-        self, receive: "Callable[[Link, int, int, bytes], None]", lost: "Callable[[Link], None]"
-    ) -> None:
+    def __init__(self, receive: Receive, lost: Lost) -> None:
         self._receive = receive
         self._lost = lost
         self._rest = b""
