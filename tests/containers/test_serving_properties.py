@@ -20,8 +20,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
-    # A model of seven numbers takes 3,056 bytes.
-    budget = {"FLEETCAST_MODEL_BUDGET_BYTES": str(ROOM * 3056), "SAGEMAKER_MULTI_MODEL": "true"}
+    # A model of seven numbers takes 1,060 bytes.
+    budget = {"FLEETCAST_MODEL_BUDGET_BYTES": str(ROOM * 1060), "SAGEMAKER_MULTI_MODEL": "true"}
     with serving(folder, **budget) as process:
         yield process
 

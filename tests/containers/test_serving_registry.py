@@ -11,7 +11,6 @@ import pytest
 
 from fleetcast_serving.contract import multi_model
 from fleetcast_serving.errors import AlreadyLoaded, LoadFailed, NotLoaded, OutOfMemory
-from fleetcast_serving.forecast_request import ForecastRequest
 from fleetcast_serving.registry import Registry
 
 
@@ -23,9 +22,9 @@ class ToyModel:
     size: int = 10
     behave: Callable[[], None] = field(default=lambda: None)
 
-    async def answer(self, _request: ForecastRequest) -> bytes:
+    @property
+    def loaded(self) -> None:
         self.behave()
-        return b"{}"
 
 
 def registry(budget: int = 100) -> Registry[ToyModel]:

@@ -58,7 +58,15 @@ class BadParameters(ArtifactError):
 
 
 class ForecastError(EngineError):
-    """The model was asked for something that it cannot forecast."""
+    """The model was asked for something that it cannot forecast.
+
+    Attributes:
+        argument: which one of `forecast` is at fault; None where it is not one alone.
+    """
+
+    def __init__(self, message: str, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.argument = argument
 
 
 class MissingRegressor(ForecastError):

@@ -9,7 +9,8 @@ import numpy as np
 
 from fleetcast_engine.errors import BadParameters, ForecastError
 from fleetcast_engine.history.ahead import future
-from fleetcast_engine.history.timeline import Floats, Ints
+from fleetcast_engine.history.coarser import COARSER, coarser_future
+from fleetcast_engine.history.timeline import Floats, Ints, Timeline
 from fleetcast_engine.model import FittedModel, LoadedModel
 from fleetcast_engine.prophet.model import NO_REGRESSORS
 
@@ -17,6 +18,8 @@ from fleetcast_engine.prophet.model import NO_REGRESSORS
 MAX_STEPS = 100_000
 # Beyond it no backtest has seen how far off a forecast can be, and bounds run off to infinity.
 MAX_INTERVAL = 0.9999
+# An array, since numpy makes one of a number at every comparison.
+_ZERO = np.zeros(())
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,16 @@ class Forecast:
     interval: float
 
 
-def forecast(
+def forecast(  # noqa: PLR0913 - each is a word of the question
     loaded: LoadedModel,
     period: int,
     start: int | None = None,
     interval: float = 0.8,
     regressors: Mapping[str, Floats] = NO_REGRESSORS,
+    *,
+    frequency: str | None = None,
 ) -> Forecast:
-    """Forecast `period` steps of the series' own frequency.
+    """Forecast `period` steps of the series' own frequency, or of a coarser one.
 
     Args:
         loaded: the customer's model.
@@ -50,20 +55,24 @@ def forecast(
             default the answer begins right after the training data.
         interval: probability that the truth lies between lower and upper, above 0 and at most 0.9999.
         regressors: for each of the model's regressors its `period` future values, in its own unit.
+        frequency: "daily" from hourly rows, say: of the series' own steps those that a coarser frequency falls on,
+            as they are and not summed up. They are counted from `start`, or from the end of the training data.
 
     Raises:
         BadParameters: the model is broken in a way that only shows now.
         ForecastError: the answer would be empty, would lie in the past, or would reach too far; `period` or `start`
-            is no whole number, or `interval` is out of its range.
+            is no whole number, `interval` is out of its range, or `frequency` has steps that are none of the series'.
         MissingRegressor: the model has a regressor that has no value for each step.
     """
     model = loaded.model
     if not 0 < interval <= MAX_INTERVAL:
-        raise ForecastError(f"interval must be above 0 and at most {MAX_INTERVAL}, not {interval}")
-    timestamps = _timestamps(model, period, start)
+        raise ForecastError(
+            f"interval must be above 0 and at most {MAX_INTERVAL}, not {interval}", "interval"
+        )
+    timestamps = _timestamps(model, period, start, frequency)
     yhat, lower, upper = _evaluate(model, timestamps, interval, regressors)
     if model.nonnegative:
-        lower, yhat, upper = np.maximum(lower, 0.0), np.maximum(yhat, 0.0), np.maximum(upper, 0.0)
+        lower, yhat, upper = np.maximum(lower, _ZERO), np.maximum(yhat, _ZERO), np.maximum(upper, _ZERO)
     return Forecast(timestamps, yhat, lower, upper, interval)
 
 
@@ -72,6 +81,8 @@ def components(
     period: int,
     start: int | None = None,
     regressors: Mapping[str, Floats] = NO_REGRESSORS,
+    *,
+    frequency: str | None = None,
 ) -> dict[str, Floats]:
     """Return what the forecast of the same arguments is made of, before it is cut off at zero.
 
@@ -82,20 +93,41 @@ def components(
     Raises:
         ForecastError, MissingRegressor: as `forecast` does.
     """
-    timestamps = _timestamps(loaded.model, period, start)
+    timestamps = _timestamps(loaded.model, period, start, frequency)
     with np.errstate(all="ignore"):
         return loaded.model.parameters.components(timestamps, loaded.model.timeline, regressors)
 
 
-def _timestamps(model: FittedModel, period: int, start: int | None) -> Ints:
-    if not isinstance(period, Integral):
-        raise ForecastError(f"period must be a whole number from 1 to {MAX_STEPS}, not {period!r}")
-    skipped = 0 if start is None else _steps_before(model, start)
-    if period < 1 or skipped + period > MAX_STEPS:
+def _timestamps(model: FittedModel, period: int, start: int | None, frequency: str | None) -> Ints:
+    timeline = model.timeline
+    # The first question spares most callers the second, which takes ten times as long.
+    if type(period) is not int and not isinstance(period, Integral):
+        raise ForecastError(f"period must be a whole number from 1 to {MAX_STEPS}, not {period!r}", "period")
+    skipped = 0 if start is None else _steps_before(timeline, start)
+    _check_reach(period, skipped + period)
+    if frequency is None or frequency == timeline.frequency:
+        return future(timeline, skipped, int(period))
+    _check_frequency(timeline, frequency)
+    first = None if start is None else int(future(timeline, skipped, 1)[0])
+    timestamps = coarser_future(timeline, frequency, first, int(period))
+    _check_reach(period, int(timestamps[-1] - timeline.end) // timeline.seconds)
+    return timestamps
+
+
+def _check_reach(period: int, steps: int) -> None:
+    if period < 1 or steps > MAX_STEPS:
         raise ForecastError(
-            f"a forecast may end 1 to {MAX_STEPS} steps after the training data, not {skipped + period}"
+            f"a forecast may end 1 to {MAX_STEPS} steps after the training data, not {steps}", "period"
         )
-    return future(model.timeline, skipped, int(period))
+
+
+def _check_frequency(timeline: Timeline, frequency: str) -> None:
+    coarser = COARSER.get(timeline.frequency, ())
+    if frequency not in coarser:
+        others = f", or {' or '.join(coarser)}" if coarser else ""
+        raise ForecastError(
+            f"frequency must be {timeline.frequency}, the series' own{others}, not {frequency}", "frequency"
+        )
 
 
 def _evaluate(
@@ -113,17 +145,17 @@ def _evaluate(
     return yhat, lower, upper
 
 
-def _steps_before(model: FittedModel, start: int) -> int:
-    timeline = model.timeline
+def _steps_before(timeline: Timeline, start: int) -> int:
     if not isinstance(start, Integral):
-        raise ForecastError(f"start must be a whole number of seconds since 1970, not {start!r}")
+        raise ForecastError(f"start must be a whole number of seconds since 1970, not {start!r}", "start")
     if start <= timeline.end:
-        raise ForecastError("start must lie after the end of the training data")
+        raise ForecastError("start must lie after the end of the training data", "start")
     # In Python's numbers, which have no end as 64 bits have.
     steps = (int(start) - timeline.end) // timeline.seconds
     if steps > MAX_STEPS:
         raise ForecastError(
-            f"start lies {steps} steps after the training data; at most {MAX_STEPS} are possible"
+            f"start lies {steps} steps after the training data; at most {MAX_STEPS} are possible",
+            "start",
         )
     # A month's length is a mean one, which may be one step off in either direction.
     return int(np.searchsorted(timeline.future(steps + 2), start - timeline.leeway))

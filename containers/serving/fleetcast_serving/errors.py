@@ -47,9 +47,19 @@ class UnsupportedContentType(RequestError):
     """The body is announced as something that is not read here."""
 
 
-class NotAcceptable(RequestError):
-    """The caller accepts none of the forms that an answer can have."""
-
-
 class BodyTooLarge(RequestError):
     """The body is larger than any request can be."""
+
+
+class NotAcceptable(RequestError):
+    """The caller accepts no form that the answer has."""
+
+
+class CustomerNotFound(FleetcastError):
+    """The container has no model of the customer that the request names.
+
+    Attributes:
+        field: the request's field that names the customer.
+    """
+
+    field = "customer_id"

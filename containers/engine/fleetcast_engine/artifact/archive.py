@@ -57,7 +57,7 @@ def load(directory: Path) -> LoadedModel:
     Raises:
         ArtifactError: what is there is not a model that can be used; its class says why.
     """
-    return _decode(_content(f"{os.fspath(directory)}/{MODEL_FILE}"))
+    return decode(read_document(directory))
 
 
 def unpack(artifact: bytes) -> LoadedModel:
@@ -66,10 +66,24 @@ def unpack(artifact: bytes) -> LoadedModel:
     Raises:
         ArtifactError: what is there is not a model that can be used; its class says why.
     """
-    return _decode(tar.read(_gunzip(artifact), MODEL_FILE, _MAX_DOCUMENT))
+    return decode(tar.read(_gunzip(artifact), MODEL_FILE, _MAX_DOCUMENT))
 
 
-def _decode(text: bytes) -> LoadedModel:
+def read_document(directory: Path) -> bytes:
+    """Return the stored model's document, unread, from the directory that its artifact was extracted to.
+
+    Raises:
+        ArtifactError: there is no ordinary file of a model's size.
+    """
+    return _content(f"{os.fspath(directory)}/{MODEL_FILE}")
+
+
+def decode(text: bytes) -> LoadedModel:
+    """Return the model of a document.
+
+    Raises:
+        ArtifactError: it is not a model that can be used; its class says why.
+    """
     document = _parse(text)
     found = document.get("format")
     if type(found) is not int or found < 1:

@@ -120,12 +120,12 @@ class MixModel:
         after its end is added.
         """
         ahead = look_ahead(timeline, timestamps)
+        shares = _weights(interval).dot(self.quantile_singles.T)
         # A biased backtest may leave both quantiles on one side, but a forecast lies within its own bounds.
-        margins = np.maximum(_weights(interval).dot(self.quantile_singles.T), 0).astype(np.float64)
-        margins *= self.unit
-        if ahead.last <= self.blocks[0]:
-            below, above = margins[:, 0].tolist()
-            return yhat - below, yhat + above
+        if ahead.last <= self.blocks[0]:  # as most do, and two numbers are faster than two small arrays
+            below, above = shares[:, 0].tolist()
+            return yhat - max(below, 0.0) * self.unit, yhat + max(above, 0.0) * self.unit
+        margins = np.maximum(shares, 0).astype(np.float64) * self.unit
         below, above = margins.take(self._blocks_of(ahead), axis=1)
         if ahead.last > len(self.path_singles):
             gained = self._gained(ahead, timestamps, timeline) * score(interval)

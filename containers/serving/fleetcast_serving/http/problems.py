@@ -4,11 +4,12 @@ import json
 import logging
 import secrets
 
-from fleetcast.errors import DataError, FleetcastError, PlatformError, RequestError, UnknownCustomer
+from fleetcast.errors import DataError, FleetcastError, PlatformError, RequestError
 from fleetcast_serving.errors import (
     AlreadyLoaded,
     BodyTooLarge,
     Busy,
+    CustomerNotFound,
     LoadFailed,
     MethodNotAllowed,
     NoSuchPath,
@@ -26,7 +27,7 @@ _ANSWERS: tuple[tuple[type[FleetcastError], int, str], ...] = (
     (UnsupportedContentType, 415, "UnsupportedContentType"),
     (NotAcceptable, 406, "NotAcceptable"),
     (BodyTooLarge, 413, "BodyTooLarge"),
-    (UnknownCustomer, 404, "CustomerNotFound"),
+    (CustomerNotFound, 404, "CustomerNotFound"),
     (RequestError, 400, "InvalidRequest"),
     (NoSuchPath, 404, "NotFound"),
     (NotLoaded, 404, "ModelNotLoaded"),
