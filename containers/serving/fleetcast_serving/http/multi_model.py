@@ -52,13 +52,11 @@ class Models(Protocol[ModelOut_co]):
 
 
 class Inquiry(Protocol[ModelIn_contra]):
-    """What a caller asks of a model, checked.
+    """What a caller asks of a model, checked."""
 
-    Attributes:
-        steps: how much work the answer is.
-    """
-
-    steps: int
+    @property
+    def steps(self) -> int:
+        """How much work the answer is."""
 
     def answer(self, model: ModelIn_contra) -> Answer: ...
 

@@ -19,13 +19,11 @@ BundleIn_contra = TypeVar("BundleIn_contra", contravariant=True)
 
 
 class Inquiry(Protocol[BundleIn_contra]):
-    """What a caller asks, checked.
+    """What a caller asks, checked."""
 
-    Attributes:
-        steps: how much work the answer is.
-    """
-
-    steps: int
+    @property
+    def steps(self) -> int:
+        """How much work the answer is."""
 
     def answer_from(self, bundle: BundleIn_contra) -> Answer: ...
 
