@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,29 @@ def free_port() -> int:
         return port
 
 
+def received(connection: socket.socket) -> bytes:
+    """Return what comes until the other side closes."""
+    found = b""
+    while chunk := connection.recv(65_536):
+        found += chunk
+    return found
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE} s"
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and is more than its exit code."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 class Server:
     """A serving container's process."""
 
@@ -96,6 +119,19 @@ class Server:
 
     def invoke(self, name: str, document: Any) -> httpx.Response:
         return self.client.post(f"/models/{name}/invoke", json=document)
+
+    def anew(self, method: str, path: str, document: Any = None) -> httpx.Response:
+        """Ask on a connection of its own, which may lead to any of the workers."""
+        with httpx.Client(base_url=self.client.base_url, timeout=PATIENCE) as client:
+            return client.request(method, path, json=document)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
+    def children(self) -> list[int]:
+        """Return the processes below the first one: the keeper, then the workers."""
+        pid = self.process.pid
+        return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
     def unload_everything(self) -> None:
         while models := self.client.get("/models").json()["models"]:

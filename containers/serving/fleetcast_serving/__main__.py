@@ -10,14 +10,13 @@ from functools import partial
 from fleetcast.adapters.opt_ml import ml_root
 from fleetcast.errors import FleetcastError
 from fleetcast_serving.forecasts import inquiry
-from fleetcast_serving.http.application import Application
 from fleetcast_serving.http.multi_model import MultiModel
 from fleetcast_serving.http.single_model import SingleModel
 from fleetcast_serving.metrics.measures import Measures
 from fleetcast_serving.processes.books import keep_books
 from fleetcast_serving.processes.sockets import allow_many_connections, listening
 from fleetcast_serving.processes.supervisor import Supervisor
-from fleetcast_serving.processes.worker import Assemble, work
+from fleetcast_serving.processes.worker import Assemble, Desk, work
 from fleetcast_serving.registry.leases import Leases
 from fleetcast_serving.repository import Models, decode, read_document, read_models
 from fleetcast_serving.settings import ServingSettings
@@ -43,9 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _assemble(settings: ServingSettings, models: Models | None) -> Assemble:
-    async def assemble(
-        keeper: socket.socket, measures: Measures, lost: Callable[[], None]
-    ) -> tuple[Application, Callable[[bytes], None]]:
+    async def assemble(keeper: socket.socket, measures: Measures, lost: Callable[[], None]) -> Desk:
         leases = await Leases(decode, settings.cache_bytes, lost).connect(keeper)
         in_flight = -(-settings.max_in_flight // settings.workers)
         if models is None:
@@ -53,7 +50,7 @@ def _assemble(settings: ServingSettings, models: Models | None) -> Assemble:
         else:
             single = SingleModel(models, inquiry, leases.ping, measures, settings.workers)
             application = single.application(in_flight)
-        return application, leases.report
+        return Desk(application, leases.report, leases.close)
 
     return assemble
 

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from types import FrameType
 
 import uvicorn
@@ -29,9 +30,23 @@ _TICKS_PER_REPORT = 10
 # The thread that makes long answers hands the processor back soon when a request waits.
 _SWITCH_SECONDS = 0.001
 
-Assemble = Callable[
-    [socket.socket, Measures, Callable[[], None]], Awaitable[tuple[Application, Callable[[bytes], None]]]
-]
+
+@dataclass(frozen=True)
+class Desk:
+    """What a worker works with.
+
+    Attributes:
+        application: answers.
+        report: takes what was counted.
+        close: says goodbye to the keeper.
+    """
+
+    application: Application
+    report: Callable[[bytes], None]
+    close: Callable[[], Awaitable[None]]
+
+
+Assemble = Callable[[socket.socket, Measures, Callable[[], None]], Awaitable[Desk]]
 
 
 def work(
@@ -41,8 +56,7 @@ def work(
 
     Args:
         settings: the container's.
-        assemble: makes the application, and says where to report what was counted, from the socket to the keeper,
-            the measures and what to call when the keeper is gone.
+        assemble: makes the desk from the socket to the keeper, the measures, and what to call when the keeper is gone.
         listener: takes the connections.
         keeper: leads to the keeper.
     """
@@ -55,10 +69,10 @@ async def _work(
     settings: ServingSettings, assemble: Assemble, listener: socket.socket, keeper: socket.socket
 ) -> int:
     measures = Measures()
-    application, report = await assemble(keeper, measures, _abandoned)
+    desk = await assemble(keeper, measures, _abandoned)
     Connection.read_seconds = settings.read_seconds
     config = uvicorn.Config(
-        application,
+        desk.application,
         loop="none",
         http=Connection,
         ws="none",
@@ -74,9 +88,10 @@ async def _work(
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    server = _Server(config, application, lambda: _report(measures, report))
+    server = _Server(config, desk.application, lambda: _report(measures, desk.report))
     await server.serve(sockets=[listener])
-    _report(measures, report)
+    _report(measures, desk.report)
+    await desk.close()
     return 0
 
 

@@ -66,14 +66,28 @@ class Leases(Generic[ModelT]):
         self._awaited: dict[str, list[asyncio.Future[Lease[ModelT]]]] = {}
         self._calls: dict[int, Callable[[int, bytes], None]] = {}
         self._number = 0
+        self._closing = False
+        self._closed: asyncio.Future[None]
         self._link: Link
 
     async def connect(self, connection: socket.socket) -> Self:
         loop = asyncio.get_running_loop()
+        self._closed = loop.create_future()
         _, self._link = await loop.create_unix_connection(
-            lambda: Link(self._received, lambda _: self._lost()), sock=connection
+            lambda: Link(self._received, self._on_lost), sock=connection
         )
         return self
+
+    async def close(self) -> None:
+        """Send what is on its way, and leave."""
+        self._closing = True
+        self._link.close()
+        await self._closed
+
+    def _on_lost(self, _link: Link) -> None:
+        self._closed.set_result(None)
+        if not self._closing:
+            self._lost()
 
     # The keeper's part.
 
