@@ -85,7 +85,8 @@ class Server:
     """A serving container's process."""
 
     def __init__(self, root: Path, **environment: str) -> None:
-        self.port = free_port()
+        given = environment.get("SAGEMAKER_BIND_TO_PORT", "")
+        self.port = int(given) if given.isdigit() else free_port()
         settings = {
             "FLEETCAST_ML_ROOT": str(root),
             "FLEETCAST_BIND_HOST": "127.0.0.1",

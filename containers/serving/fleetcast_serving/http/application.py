@@ -11,6 +11,8 @@ from fleetcast_serving.metrics.measures import Measures, bucket
 
 TARGET_MODEL = b"x-amzn-sagemaker-target-model"
 _CUSTOM_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
+# A container that has much to do is healthy, and SageMaker must hear so.
+_PING = b"/ping"
 _CLOSE = (b"connection", b"close")
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -60,7 +62,7 @@ class Application:
 
     async def _answer(self, request: Request, handler: Handler | None) -> Response:
         try:
-            if self._in_flight > self._max_in_flight:
+            if self._in_flight > self._max_in_flight and request.raw_path != _PING:
                 raise Busy(f"{self._max_in_flight} requests are being answered; try again in a moment")  # noqa: TRY301
             return await (handler or self._managing(request))(request)
         except FleetcastError as error:

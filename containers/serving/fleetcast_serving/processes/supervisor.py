@@ -70,8 +70,13 @@ class Supervisor:
     def _start(self, slot: int, occasion: bytes) -> None:
         listener = self._listeners[slot]
         keepers, workers = socket.socketpair()
-        socket.send_fds(self._control, [occasion], [keepers.fileno()])
-        keepers.close()
+        try:
+            socket.send_fds(self._control, [occasion], [keepers.fileno()])
+        except BrokenPipeError:
+            workers.close()
+            return  # the keeper has ended as well, which is about to be noticed
+        finally:
+            keepers.close()
         pid = self._fork(lambda: self._work(listener, workers), listener, workers)
         workers.close()
         self._workers[pid] = slot

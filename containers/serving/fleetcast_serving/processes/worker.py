@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
@@ -21,7 +21,7 @@ from fleetcast_serving.settings import ServingSettings
 
 # SageMaker kills 30 seconds after SIGTERM, and an answer may take its time until then.
 DRAIN_SECONDS = 25
-# So long after SIGTERM connections are still taken and answered, each once: whoever has just asked gets an answer.
+# So long after SIGTERM connections are still answered, each once: whoever is just about to ask gets an answer.
 _FAREWELL_SECONDS = 0.5
 # Longer than SageMaker's proxy keeps an idle connection, so that it is never the container that closes one.
 _KEEP_ALIVE_SECONDS = 75
@@ -88,7 +88,7 @@ async def _work(
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    server = _Server(config, desk.application, lambda: _report(measures, desk.report))
+    server = _Server(config, desk.application, listener, lambda: _report(measures, desk.report))
     await server.serve(sockets=[listener])
     _report(measures, desk.report)
     await desk.close()
@@ -108,11 +108,17 @@ def _report(measures: Measures, send: Callable[[bytes], None]) -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, application: Application, report: Callable[[], None]) -> None:
+    """uvicorn, but for its end: it would close connections on which a request is just arriving."""
+
+    def __init__(
+        self, config: uvicorn.Config, application: Application, listener: socket.socket, report: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._application = application
+        self._listener = listener
         self._report = report
-        self._asked: float | None = None
+        self._asked = False
+        self._left: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -122,17 +128,39 @@ class _Server(uvicorn.Server):
         gc.freeze()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to drain; uvicorn's own way of stopping comes when nobody new has come for a while."""
-        del sig, frame  # not kept: uvicorn would raise it again, but being asked to stop is no failure
-        if self._asked is None:
-            self._asked = time.monotonic()
-            self._application.draining = True
+        """Begin to leave; uvicorn keeps the signal to raise it again, but being asked to stop is no failure."""
+        del sig, frame
+        self._asked = True
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_PER_REPORT == 0:
             self._report()
-        if self._asked is not None:
-            waited = time.monotonic() - self._asked
-            alone = not self.server_state.connections and waited > 0.1
-            self.should_exit = alone or waited > _FAREWELL_SECONDS
+        if self._left is not None:
+            over = time.monotonic() - self._left > _FAREWELL_SECONDS
+            self.should_exit = over or not self.server_state.connections
+        elif self._asked:
+            self._left = time.monotonic()
+            await self._stop_listening()
         return await super().on_tick(counter)
+
+    async def _stop_listening(self) -> None:
+        self._application.draining = True
+        waiting = list(_accepted(self._listener))
+        # At once, for every copy of the socket: what the kernel took after this it would have to reset.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+
+def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
+    while True:
+        try:
+            yield listener.accept()[0]
+        except OSError:
+            return
