@@ -5,7 +5,7 @@ from time import perf_counter
 
 from fleetcast.errors import FleetcastError
 from fleetcast_serving.errors import Busy, MethodNotAllowed
-from fleetcast_serving.http.messages import ClientGone, Receive, Request, Response, Scope, Send
+from fleetcast_serving.http.messages import WHOLE_ANSWER, ClientGone, Receive, Request, Response, Scope, Send
 from fleetcast_serving.http.problems import refusal, unexpected
 from fleetcast_serving.metrics.measures import Measures, bucket
 
@@ -90,8 +90,12 @@ class Application:
             headers.append((_CUSTOM_ATTRIBUTES, given))
         if self.draining:
             headers.append(_CLOSE)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        whole = request.scope.get("extensions")
+        if whole:
+            await whole[WHOLE_ANSWER](status, headers, body)
+        else:
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
 
 
 def described(request: Request) -> str:

@@ -1,10 +1,13 @@
 """One client's connection: uvicorn's own, with limits that it does not have, and refusals in JSON."""
 
 import asyncio
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from fleetcast_serving.http.messages import WHOLE_ANSWER
 from fleetcast_serving.http.problems import problem
 
 # A request's line and headers. SageMaker's own take one or two kilobytes.
@@ -60,6 +63,11 @@ class Connection(HttpToolsProtocol):
         self._head = 0
         super().on_message_begin()
 
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        # Of this request: a pipelined one may follow before it is answered.
+        self.scope["extensions"] = {WHOLE_ANSWER: partial(_answer, self.cycle)}  # type: ignore[dict-item]
+
     def on_message_complete(self) -> None:
         self._whole = True
         super().on_message_complete()
@@ -107,7 +115,11 @@ class Connection(HttpToolsProtocol):
         self._refuse(400, "InvalidRequest", f"this is not HTTP: {msg}")
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Answer as if nothing else had been asked for, which is what HTTP wants, and do not fill the log."""
+        """Answer as if no other protocol had been offered, but once: the parser reads nothing behind such a head."""
+        if any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers):
+            self._refuse(400, "InvalidRequest", "HTTP/1.1 is all there is; offer no upgrade with a body")
+        else:
+            self.cycle.keep_alive = False
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         self._stop_waiting()
@@ -117,3 +129,32 @@ class Connection(HttpToolsProtocol):
         )
         self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
+
+
+async def _answer(
+    cycle: RequestResponseCycle, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """Do what two calls of `cycle.send` do, in one write; the headers are ours, and need no check."""
+    if cycle.flow.write_paused:
+        await cycle.flow.drain()
+    if cycle.disconnected or cycle.transport.is_closing():
+        # uvicorn itself marks only a connection's last request, not those that are queued before it.
+        cycle.disconnected = True
+        return
+    lines = [STATUS_LINE[status]]
+    for name, value in headers:
+        lines += (name, b": ", value, b"\r\n")
+        if name == b"connection":
+            cycle.keep_alive = False
+    if not cycle.keep_alive and b"connection" not in lines:
+        lines.append(b"connection: close\r\n")
+    lines.append(b"\r\n")
+    if cycle.scope["method"] != "HEAD":
+        lines.append(body)
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"".join(lines))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()

@@ -111,7 +111,11 @@ class _Server(uvicorn.Server):
     """uvicorn, but for its end: it would close connections on which a request is just arriving."""
 
     def __init__(
-        self, config: uvicorn.Config, application: Application, listener: socket.socket, report: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        application: Application,
+        listener: socket.socket,
+        report: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._application = application
