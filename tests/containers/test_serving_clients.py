@@ -3,7 +3,6 @@
 import json
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.containers.serving_support import Server, lay_out, received, serving

@@ -1,7 +1,6 @@
 """The serving container's process: how it starts, what it imports, how it stops."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -150,7 +149,7 @@ def test_nothing_is_written_but_to_standard_output(tmp_path: Path) -> None:
         server.load("m", url)
         server.invoke("m", {"period": 3})
         opened = [
-            os.readlink(link)
+            str(link.readlink())
             for pid in (server.process.pid, *server.children())
             for link in Path(f"/proc/{pid}/fd").iterdir()
         ]

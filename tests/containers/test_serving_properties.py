@@ -1,7 +1,6 @@
 """Any sequence of loads, invocations, lists and unloads agrees with a model of the contract, on any connection."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest

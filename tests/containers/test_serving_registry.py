@@ -62,8 +62,8 @@ class Toys:
     async def close(self) -> None:
         for leases in self._workers:
             await leases.close()
-        while self.keeper.workers:
-            await asyncio.sleep(0)
+        await turns()
+        assert self.keeper.workers == 0
 
 
 def play(scenario: Callable[[Toys], Awaitable[None]], **options: object) -> Toys:

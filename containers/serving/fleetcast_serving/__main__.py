@@ -50,7 +50,7 @@ def _assemble(settings: ServingSettings, models: Models | None) -> Assemble:
         else:
             single = SingleModel(models, inquiry, leases.ping, measures, settings.workers)
             application = single.application(in_flight)
-        return Desk(application, leases.report, leases.close)
+        return Desk(application, leases.report, lambda: len(leases), leases.close)
 
     return assemble
 

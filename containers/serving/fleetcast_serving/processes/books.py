@@ -1,7 +1,6 @@
 """The keeper's process: serves the workers that the supervisor announces, and writes the metrics."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -10,14 +9,13 @@ from collections.abc import Callable
 import uvloop
 
 from fleetcast_serving.metrics.emf import Totals
+from fleetcast_serving.processes.collector import Settler
 from fleetcast_serving.registry.catalog import Catalog
 from fleetcast_serving.registry.keeper import Keeper
 from fleetcast_serving.settings import ServingSettings
 
 # What the supervisor says with each worker's socket.
 FIRST, AGAIN = b"f", b"a"
-# Loads after which the collector is told that what is here stays: it would look at each of a million models again.
-_SETTLE_AFTER = 1000
 
 
 def keep_books(settings: ServingSettings, read: Callable[[str], bytes], control: socket.socket) -> int:
@@ -40,7 +38,7 @@ class _Books:
         self._totals = Totals(settings.stack)
         self._catalog = Catalog(settings.model_budget_bytes)
         self._keeper = Keeper(self._catalog, read, self._totals.add, self._count)
-        self._loads = 0
+        self._settler = Settler()
         self._attaching: set[asyncio.Task[None]] = set()
         self._done: asyncio.Event
 
@@ -69,11 +67,7 @@ class _Books:
 
     def _count(self, event: str) -> None:
         self._totals.count(event)
-        self._loads += event == "loads"
-        if self._loads == _SETTLE_AFTER:
-            self._loads = 0
-            gc.collect(1)
-            gc.freeze()
+        self._settler.look(len(self._catalog))
 
     def _write_metrics(self) -> None:
         line = self._totals.line(models=len(self._catalog), bytes=self._catalog.used)

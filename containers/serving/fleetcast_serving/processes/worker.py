@@ -17,6 +17,7 @@ import uvloop
 from fleetcast_serving.http.application import Application
 from fleetcast_serving.http.connection import Connection
 from fleetcast_serving.metrics.measures import Measures
+from fleetcast_serving.processes.collector import Settler
 from fleetcast_serving.settings import ServingSettings
 
 # SageMaker kills 30 seconds after SIGTERM, and an answer may take its time until then.
@@ -38,11 +39,13 @@ class Desk:
     Attributes:
         application: answers.
         report: takes what was counted.
+        models: says how many are ready.
         close: says goodbye to the keeper.
     """
 
     application: Application
     report: Callable[[bytes], None]
+    models: Callable[[], int]
     close: Callable[[], Awaitable[None]]
 
 
@@ -88,9 +91,7 @@ async def _work(
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    server = _Server(config, desk.application, listener, lambda: _report(measures, desk.report))
-    await server.serve(sockets=[listener])
-    _report(measures, desk.report)
+    await _Server(config, desk, listener, measures).serve(sockets=[listener])
     await desk.close()
     return 0
 
@@ -101,26 +102,17 @@ def _abandoned() -> None:
     os._exit(1)
 
 
-def _report(measures: Measures, send: Callable[[bytes], None]) -> None:
-    counted = measures.report()
-    if counted is not None:
-        send(counted)
-
-
 class _Server(uvicorn.Server):
     """uvicorn, but for its end: it would close connections on which a request is just arriving."""
 
     def __init__(
-        self,
-        config: uvicorn.Config,
-        application: Application,
-        listener: socket.socket,
-        report: Callable[[], None],
+        self, config: uvicorn.Config, desk: Desk, listener: socket.socket, measures: Measures
     ) -> None:
         super().__init__(config)
-        self._application = application
+        self._desk = desk
         self._listener = listener
-        self._report = report
+        self._measures = measures
+        self._settler = Settler()
         self._asked = False
         self._left: float | None = None
 
@@ -139,6 +131,7 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_PER_REPORT == 0:
             self._report()
+            self._settler.look(self._desk.models())
         if self._left is not None:
             over = time.monotonic() - self._left > _FAREWELL_SECONDS
             self.should_exit = over or not self.server_state.connections
@@ -147,8 +140,17 @@ class _Server(uvicorn.Server):
             await self._stop_listening()
         return await super().on_tick(counter)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        self._report()
+
+    def _report(self) -> None:
+        counted = self._measures.report()
+        if counted is not None:
+            self._desk.report(counted)
+
     async def _stop_listening(self) -> None:
-        self._application.draining = True
+        self._desk.application.draining = True
         waiting = list(_accepted(self._listener))
         # At once, for every copy of the socket: what the kernel took after this it would have to reset.
         self._listener.shutdown(socket.SHUT_RDWR)

@@ -8,7 +8,7 @@ from fleetcast_serving.errors import AlreadyLoaded, NotLoaded, OutOfMemory
 
 # What a model takes beside its texts: the entry, its number, its places in the dictionary and in the list of names,
 # and the allocator's own; measured, rounded up.
-_SLOT_BYTES = 320
+_SLOT_BYTES = 420
 
 
 class Entry:

@@ -89,6 +89,9 @@ class Leases(Generic[ModelT]):
         if not self._closing:
             self._lost()
 
+    def __len__(self) -> int:
+        return len(self._ready)
+
     # The keeper's part.
 
     async def load(self, name: str, url: str) -> None:
