@@ -20,6 +20,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "SAGEMAKER_MULTI_MODEL": "true",
         "FLEETCAST_SERVING_WORKERS": "1",
         "FLEETCAST_READ_SECONDS": "1",
+        "FLEETCAST_IDLE_SECONDS": "3",
     }
     with serving(folder, **settings) as server:
         assert server.load("m", lay_out(folder, "m")).status_code == 200
@@ -47,8 +48,8 @@ def exchanged(server: Server, sent: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"", b"POST", HEAD, HEAD + b"\r\n", REQUEST[:-1]],
-    ids=["nothing", "a word", "half the headers", "no body", "all but the last byte"],
+    [b"POST", HEAD, HEAD + b"\r\n", REQUEST[:-1]],
+    ids=["a word", "half the headers", "no body", "all but the last byte"],
 )
 def test_a_request_that_does_not_arrive_in_time_is_refused(server: Server, sent: bytes) -> None:
     status, problem = parsed(exchanged(server, sent))
@@ -84,6 +85,24 @@ def test_a_connection_is_not_closed_between_two_requests(server: Server) -> None
             connection.recv(1)
         connection.sendall(LAST)
         assert received(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_a_connection_on_which_nothing_comes_is_closed_without_a_word(server: Server) -> None:
+    with server.connect() as silent, server.connect() as resting:
+        resting.sendall(REQUEST)
+        assert resting.recv(65_536).startswith(b"HTTP/1.1 200")
+
+        assert (received(silent), received(resting)) == (b"", b"")
+
+
+def test_a_refusal_is_never_taken_for_the_answer_to_an_earlier_request(server: Server) -> None:
+    """Without an answer a client knows that it has none; with a wrong one it does not."""
+    long = b'{"period": 8784}'
+    first = b"POST /models/m/invoke HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(long), long)
+
+    answers = exchanged(server, first + b"GET /ping SMTP/1.0\r\n\r\n")
+
+    assert answers == b"" or answers.startswith(b"HTTP/1.1 200")
 
 
 def test_many_half_requests_keep_nobody_waiting(server: Server) -> None:
@@ -123,7 +142,7 @@ def test_a_client_that_reads_nothing_delays_nobody(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "head",
-    [b"x-large: " + b"y" * 20_000, b"".join(b"x-%d: y\r\n" % i for i in range(5000))[:-2]],
+    [b"x-large: " + b"y" * 33_000, b"".join(b"x-%d: y\r\n" % i for i in range(5000))[:-2]],
     ids=["one large", "many"],
 )
 def test_oversized_headers_are_refused(server: Server, head: bytes) -> None:

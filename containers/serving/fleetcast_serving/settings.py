@@ -8,6 +8,8 @@ from typing import Self
 from fleetcast.errors import SettingError
 
 _MIB = 2**20
+# Longer than SageMaker's proxy keeps an idle connection, so that it is never the container that closes one.
+_IDLE_SECONDS = 75
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class ServingSettings:
         model_budget_bytes: memory that all loaded models may take together.
         cache_bytes: memory that each worker may take beside for models that it is asked for, ready to answer.
         max_in_flight: requests that are answered at a time, by all workers together; more are told to come back.
+        idle_seconds: so long a connection may rest.
         read_seconds: within this time from its first byte a request must have arrived.
         metrics_seconds: pause between two reports of the metrics.
         stack: which stack the metrics are of, or "" where there is none.
@@ -32,6 +35,7 @@ class ServingSettings:
     model_budget_bytes: int
     cache_bytes: int
     max_in_flight: int
+    idle_seconds: int
     read_seconds: int
     metrics_seconds: int
     stack: str
@@ -51,6 +55,7 @@ class ServingSettings:
             model_budget_bytes=_whole(environment, "FLEETCAST_MODEL_BUDGET_BYTES", 512 * _MIB, 2**50),
             cache_bytes=_whole(environment, "FLEETCAST_MODEL_CACHE_BYTES", 64 * _MIB, 2**50),
             max_in_flight=_whole(environment, "FLEETCAST_MAX_IN_FLIGHT", 16_384, 1_000_000),
+            idle_seconds=_whole(environment, "FLEETCAST_IDLE_SECONDS", _IDLE_SECONDS, 3600),
             read_seconds=_whole(environment, "FLEETCAST_READ_SECONDS", 30, 3600),
             metrics_seconds=_whole(environment, "FLEETCAST_METRICS_SECONDS", 60, 3600),
             stack=environment.get("FLEETCAST_STACK", ""),

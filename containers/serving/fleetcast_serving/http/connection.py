@@ -10,7 +10,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from fleetcast_serving.http.messages import WHOLE_ANSWER
 from fleetcast_serving.http.problems import problem
 
-# A request's line and headers. SageMaker's own take one or two kilobytes.
+# A request's line and headers, of which SageMaker's own take one or two kilobytes. So much is always read, and never
+# twice as much.
 MAX_HEAD = 16 * 1024
 # Whoever has not read a byte of its answer for so long does not want it.
 _WRITE_SECONDS = 60.0
@@ -27,71 +28,60 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._whole = True
-        self._head = 0
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
+        self._head = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._reading = self.loop.call_later(self.read_seconds, self._read_too_slowly)
+        # uvicorn does so after a request, but would wait for the first one for ever.
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._unset_keepalive_if_required()
         self._stop_waiting()
         self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if len(data) <= MAX_HEAD:
-            self._feed(data)
-            return
-        # In pieces, so that it is noticed how long a request's head is becoming.
-        for begin in range(0, len(data), MAX_HEAD):
-            self._feed(data[begin : begin + MAX_HEAD])
-
-    def _feed(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if len(data) > MAX_HEAD:
+            self._receive_in_pieces(data)
             return
         super().data_received(data)
-        if not self._whole:
-            self._check_partial(len(data))
+        if self.cycle is None or self.cycle.more_body or "method" not in self.scope:
+            self._on_partial(len(data))
         elif self._reading is not None:
             self._stop_waiting()
 
-    def on_message_begin(self) -> None:
-        self._whole = False
-        self._head = 0
-        super().on_message_begin()
+    def _receive_in_pieces(self, data: bytes) -> None:
+        # So that it is noticed how long a request's head becomes.
+        for begin in range(0, len(data), MAX_HEAD):
+            if self.transport.is_closing():
+                return
+            self.data_received(data[begin : begin + MAX_HEAD])
 
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        # Of this request: a pipelined one may follow before it is answered.
-        self.scope["extensions"] = {WHOLE_ANSWER: partial(_answer, self.cycle)}  # type: ignore[dict-item]
-
-    def on_message_complete(self) -> None:
-        self._whole = True
-        super().on_message_complete()
-
-    def _check_partial(self, received: int) -> None:
-        if "method" not in self.scope:
+    def _on_partial(self, received: int) -> None:
+        if self.transport.is_closing():
+            return
+        if self._reading is None:
+            self._reading = self.loop.call_later(self.read_seconds, self._on_slow)
+            self._head = 0  # a piece that ends within a head may have begun with other requests
+        elif self._is_within_head():
             self._head += received
             if self._head > MAX_HEAD:
                 self._refuse(431, "HeadersTooLarge", f"line and headers must not exceed {MAX_HEAD} bytes")
-                return
-        if self._reading is None and not self.transport.is_closing():
-            self._reading = self.loop.call_later(self.read_seconds, self._read_too_slowly)
 
-    def _read_too_slowly(self) -> None:
+    def _on_slow(self) -> None:
         self._reading = None
         if self.flow.read_paused:
             # It is us who do not read: an earlier request of this connection is still being answered.
-            self._reading = self.loop.call_later(self.read_seconds, self._read_too_slowly)
-        elif (
-            self.cycle is None
-            or self._whole
-            or self.cycle.response_complete
-            or not self.cycle.response_started
-        ):
+            self._reading = self.loop.call_later(self.read_seconds, self._on_slow)
+        elif not self._is_within_head() and self.cycle.response_complete:
+            # Answered before its body had come; uvicorn does not say whether it came since.
+            self.transport.close()
+        else:
             text = f"the request did not arrive within {self.read_seconds:g} s"
             self._refuse(408, "RequestTimeout", text)
 
@@ -99,6 +89,14 @@ class Connection(HttpToolsProtocol):
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
+
+    def _is_within_head(self) -> bool:
+        return self.scope is None or "method" not in self.scope
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        # Of this request: a pipelined one may follow before it is answered.
+        self.scope["extensions"] = {WHOLE_ANSWER: partial(_answer, self.cycle)}  # type: ignore[dict-item]
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -123,12 +121,16 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         self._stop_waiting()
-        body = problem(code, message)
-        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(
-            body
-        )
-        self.transport.write(STATUS_LINE[status] + head + body)
+        if not self._owes_answers():
+            body = problem(code, message)
+            fields = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+            self.transport.write(STATUS_LINE[status] + fields % len(body) + body)
         self.transport.close()
+
+    def _owes_answers(self) -> bool:
+        """Whether an earlier request of this connection has none yet, and would take this refusal for it."""
+        within_head = self._is_within_head() and self.cycle is not None
+        return bool(self.pipeline) or (within_head and not self.cycle.response_complete)
 
 
 async def _answer(

@@ -24,8 +24,6 @@ from fleetcast_serving.settings import ServingSettings
 DRAIN_SECONDS = 25
 # So long after SIGTERM connections are still answered, each once: whoever is just about to ask gets an answer.
 _FAREWELL_SECONDS = 0.5
-# Longer than SageMaker's proxy keeps an idle connection, so that it is never the container that closes one.
-_KEEP_ALIVE_SECONDS = 75
 _BACKLOG = 4096
 _TICKS_PER_REPORT = 10
 # The thread that makes long answers hands the processor back soon when a request waits.
@@ -88,7 +86,7 @@ async def _work(
         date_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=settings.idle_seconds,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     await _Server(config, desk, listener, measures).serve(sockets=[listener])
