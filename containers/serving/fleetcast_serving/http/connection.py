@@ -153,6 +153,8 @@ async def _answer(
     lines.append(b"\r\n")
     if cycle.scope["method"] != "HEAD":
         lines.append(body)
+    # It holds the cycle, which holds it: with it, every request would be left to the garbage collector.
+    del cycle.scope["extensions"]
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     cycle.transport.write(b"".join(lines))
