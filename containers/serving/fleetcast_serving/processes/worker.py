@@ -1,7 +1,6 @@
 """A worker's process: one event loop that answers requests until it is told to stop or the keeper is gone."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -118,8 +117,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         # Held back until now, when somebody listens to them.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        gc.collect()
-        gc.freeze()
+        self._settler.begin()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to leave; uvicorn keeps the signal to raise it again, but being asked to stop is no failure."""
