@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -32,12 +32,12 @@ class ApiRefusal(CommandFailed):
 
 
 def ask_forecast(
-    cloud: Cloud, customer: str, period: int, say_waiting: Callable[[str], None]
+    cloud: Cloud, customer: str, request: Mapping[str, Any], say_waiting: Callable[[str], None]
 ) -> dict[str, Any]:
-    """POST a forecast request; a model that is not ready is asked again a few times."""
+    """POST a forecast request, such as {"period": 7}; a model that is not ready is asked again a few times."""
     url = f"{cloud.api_url}/customers/{encode_customer(customer)}/forecasts"
     for attempt in range(1, _ATTEMPTS + 1):
-        response = _send(cloud, url, {"period": period})
+        response = _send(cloud, url, request)
         if response.status_code == 200:
             answer: dict[str, Any] = json.loads(response.text)
             return answer
@@ -58,7 +58,7 @@ def encode_customer(customer: str) -> str:
     return quote(customer, safe="") if customer.strip(".") else "%2E" * len(customer)
 
 
-def _send(cloud: Cloud, url: str, document: dict[str, Any]) -> AWSResponse:
+def _send(cloud: Cloud, url: str, document: Mapping[str, Any]) -> AWSResponse:
     credentials = cloud.session.get_credentials()
     if credentials is None:
         raise NoCredentialsError

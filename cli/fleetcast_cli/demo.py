@@ -119,11 +119,11 @@ def _find_execution(cloud: Cloud, patience: float) -> str | None:
 
 def _ask(cloud: Cloud, defects: dict[str, str]) -> None:
     for customer, remark in _interesting(defects):
-        answer = ask_forecast(cloud, customer, _PERIOD, note)
+        answer = ask_forecast(cloud, customer, {"period": _PERIOD}, note)
         say(f"\n{describe_model(answer)}{remark}.")
         print_plot(answer)
     try:
-        ask_forecast(cloud, _NEWCOMER, _PERIOD, note)
+        ask_forecast(cloud, _NEWCOMER, {"period": _PERIOD}, note)
     except ApiRefusal as refusal:
         say(f"\nCustomer {_NEWCOMER}, whose data are too short: {refusal}")
         say(describe_customer(cloud, _NEWCOMER)["explanation"])

@@ -1,14 +1,17 @@
 """fleetcast forecast: ask the API, as any application does."""
 
+import sys
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
+from fleetcast.domain.forecasts import DEFAULT_INTERVAL, FREQUENCIES, to_csv
 from fleetcast_cli.api import ApiRefusal, ask_forecast
+from fleetcast_cli.errors import UsageMistake
 from fleetcast_cli.fleet import why_no_model
 from fleetcast_cli.options import EnvOption, JsonOption
-from fleetcast_cli.output import note, print_json, print_table, results, say
+from fleetcast_cli.output import clean, note, print_json, print_table, results, say
 from fleetcast_cli.project import Environment, Project
 from fleetcast_cli.session import Cloud
 
@@ -21,26 +24,61 @@ def forecast(  # noqa: PLR0913  # each is an option of the command
     context: typer.Context,
     customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id, as in the data.")],
     *,
-    period: Annotated[int, typer.Option(help="How many steps ahead, in the customer's own frequency.")] = 7,
+    period: Annotated[int, typer.Option(help="How many steps ahead.")] = 7,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Begin at this time or the step after it, in UTC; else right after the data."
+        ),
+    ] = None,
+    frequency: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Only the steps of a coarser frequency than the customer's own: {', '.join(FREQUENCIES)}."
+        ),
+    ] = None,
+    interval: Annotated[
+        float, typer.Option(help="Probability that the truth lies between the bounds.")
+    ] = DEFAULT_INTERVAL,
+    components: Annotated[bool, typer.Option("--components", help="Say what each step is made of.")] = False,
     env: EnvOption = Environment.LOCAL,
     plot: Annotated[bool, typer.Option("--plot", help="Draw it too.")] = False,
     as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for machines.")] = False,
 ) -> None:
     """Ask the API for a customer's forecast.
 
     Example: fleetcast forecast 42 --period 14 --plot
+
+    Example: fleetcast forecast 42 --period 3 --frequency monthly --start 2026-03-01 --interval 0.95
+
+    Example: fleetcast forecast 42 --components --csv > forecast.csv
     """
+    if as_json and as_csv:
+        raise UsageMistake("--json and --csv exclude each other")
     cloud = Cloud(Project.find(context.obj), env)
+    asked = {
+        "start": start,
+        "frequency": frequency,
+        "interval": None if interval == DEFAULT_INTERVAL else interval,
+    }
+    request = {"period": period, **{name: value for name, value in asked.items() if value is not None}}
     try:
-        answer = ask_forecast(cloud, customer, period, note)
+        answer = ask_forecast(cloud, customer, request | ({"components": True} if components else {}), note)
     except ApiRefusal as refusal:
         raise _with_reason(cloud, customer, refusal) from None
+    _print(answer, as_json=as_json, as_csv=as_csv, plot=plot)
+
+
+def _print(answer: dict[str, Any], *, as_json: bool, as_csv: bool, plot: bool) -> None:
     if as_json:
         print_json(answer)
-        return
-    print_forecast(answer)
-    if plot:
-        print_plot(answer)
+    elif as_csv:
+        sys.stdout.write(to_csv(answer))
+    else:
+        print_forecast(answer)
+        if plot:
+            print_plot(answer)
 
 
 def _with_reason(cloud: Cloud, customer: str, refusal: ApiRefusal) -> ApiRefusal:
@@ -51,13 +89,18 @@ def _with_reason(cloud: Cloud, customer: str, refusal: ApiRefusal) -> ApiRefusal
 
 def print_forecast(answer: dict[str, Any]) -> None:
     say(describe_model(answer))
+    steps = answer["forecast"]
+    names = list(steps[0].get("components", {})) if steps else []
     rows = [
-        (_moment(step["timestamp"]), step["yhat"], step["yhat_lower"], step["yhat_upper"])
-        for step in answer["forecast"]
+        (
+            *(_moment(step["timestamp"]), step["yhat"], step["yhat_lower"], step["yhat_upper"]),
+            *(step["components"][name] for name in names),
+        )
+        for step in steps
     ]
     share = answer.get("interval")
-    bound = f" ({share:.0%})" if share else ""
-    print_table(("Time", "Forecast", f"Lower{bound}", f"Upper{bound}"), rows)
+    bound = f" ({share * 100:.4g}%)" if share else ""
+    print_table(("Time", "Forecast", f"Lower{bound}", f"Upper{bound}", *map(clean, names)), rows)
 
 
 def describe_model(answer: dict[str, Any]) -> str:

@@ -24,6 +24,10 @@ class UnknownCustomer(RequestError):
     """No model has ever been released for this customer."""
 
 
+class NotAcceptable(RequestError):
+    """The caller accepts no form that the answer has."""
+
+
 class SettingError(FleetcastError):
     """A parameter of the stack is missing or out of bounds; the operator must correct it."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from fleetcast.errors import DataError, FleetcastError, PlatformError, RequestError
+from fleetcast.errors import DataError, FleetcastError, NotAcceptable, PlatformError, RequestError
 from fleetcast_serving.errors import (
     AlreadyLoaded,
     BodyTooLarge,
@@ -17,7 +17,6 @@ from fleetcast_serving.errors import (
     KeeperGone,
     LoadFailed,
     NoSuchPath,
-    NotAcceptable,
     NotLoaded,
     OutOfMemory,
     UnsupportedContentType,

@@ -104,7 +104,7 @@ class Product:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, Any, Mapping[str, str]]:
-        """Send a signed request to the API; return status, parsed body and headers."""
+        """Send a signed request to the API; return status, body (parsed if it is JSON) and headers."""
         url = lifecycle.api_url(self.address, self.outputs["ApiId"], "v1") + path
         request = AWSRequest(
             method, url, data=body, headers={"Content-Type": "application/json", **(headers or {})}
@@ -114,7 +114,9 @@ class Product:
         sent = urllib.request.Request(url, body, dict(request.headers), method=method)
         try:
             with urllib.request.urlopen(sent, timeout=40) as answer:
-                return answer.status, json.loads(answer.read()), answer.headers
+                content = answer.read().decode()
+                is_json = answer.headers["Content-Type"] == "application/json"
+                return answer.status, json.loads(content) if is_json else content, answer.headers
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.loads(error.read()), error.headers

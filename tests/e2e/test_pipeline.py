@@ -138,6 +138,50 @@ def test_a_bad_body_is_refused_with_the_field_at_fault(
     assert answer["error"]["field"] == field
 
 
+def test_all_that_may_be_asked_is_answered_by_the_model(
+    product: Product, ledger: list[dict[str, Any]]
+) -> None:
+    customer = next(row["customer_id"] for row in ledger if row["status"] == "trained")
+    path = f"/customers/{quote(customer, safe='')}/forecasts"
+    _, daily, _ = product.request("POST", path, b'{"period": 21, "interval": 0.95}')
+    start = daily["forecast"][6]["timestamp"]
+    asked = {"period": 2, "start": start, "frequency": "weekly", "interval": 0.95, "components": True}
+
+    status, weekly, _ = product.request("POST", path, json.dumps(asked).encode())
+
+    assert status == 200, weekly
+    assert (weekly["frequency"], weekly["interval"]) == ("weekly", 0.95)
+    assert all(step.pop("components")["trend"] for step in weekly["forecast"])
+    assert [step["timestamp"] for step in weekly["forecast"]] == [
+        daily["forecast"][place]["timestamp"] for place in (6, 13)
+    ]
+    assert weekly["forecast"][1]["yhat"] == pytest.approx(daily["forecast"][13]["yhat"])
+
+
+def test_what_the_model_refuses_is_a_bad_request_with_its_field(
+    product: Product, ledger: list[dict[str, Any]]
+) -> None:
+    customer = next(row["customer_id"] for row in ledger if row["status"] == "trained")
+    path = f"/customers/{quote(customer, safe='')}/forecasts"
+
+    for asked in ({"start": "1999-01-01"}, {"frequency": "15min"}):
+        status, answer, _ = product.request("POST", path, json.dumps({"period": 2, **asked}).encode())
+        assert (status, answer["error"]["field"]) == (400, next(iter(asked)))
+
+
+def test_a_caller_chooses_csv_by_a_header(product: Product, ledger: list[dict[str, Any]]) -> None:
+    customer = next(row["customer_id"] for row in ledger if row["status"] == "trained")
+    path, body = f"/customers/{quote(customer, safe='')}/forecasts", b'{"period": 2}'
+
+    status, table, headers = product.request("POST", path, body, {"Accept": "text/csv"})
+    refused, problem, _ = product.request("POST", path, body, {"Accept": "text/html"})
+
+    assert (status, headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
+    assert table.splitlines()[0] == "customer_id,timestamp,yhat,yhat_lower,yhat_upper"
+    assert len(table.splitlines()) == 3
+    assert (refused, problem["error"]["field"]) == (406, "Accept")
+
+
 def test_another_content_type_is_refused(product: Product, first_run: dict[str, Any]) -> None:
     status, answer, _ = product.request(
         "POST", "/customers/1/forecasts", b'{"period": 7}', {"Content-Type": "text/csv"}

@@ -12,7 +12,14 @@ from tests.static.stack import ROOT
 OURS = {"fleetcast", "fleetcast_engine", "fleetcast_processing", "fleetcast_serving", "fleetcast_training"}
 FITTING = {"prophet/stock.py", "prophet/kernel/compiled.py"}
 # What the containers use of src/fleetcast: the rest of it is for functions.
-SHARED = ("errors.py", "domain/names.py", "adapters/opt_ml.py")
+SHARED = (
+    "errors.py",
+    "domain/forecasts.py",
+    "domain/media_types.py",
+    "domain/names.py",
+    "domain/pointers.py",
+    "adapters/opt_ml.py",
+)
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -32,7 +32,7 @@ LIBRARIES = {
     "containers/engine": {"numpy", "numba", "llvmlite", "pandas", "prophet", "cmdstanpy"},
     "containers/processing": {"numpy", "pyarrow"},
     "containers/training": {"numpy", "pyarrow", "prophet"},
-    "containers/serving": {"numpy", "uvicorn", "uvloop", "httptools"},
+    "containers/serving": {"numpy", "orjson", "uvicorn", "uvloop", "httptools"},
 }
 # The one adapter that containers share: it knows a folder, and no AWS.
 SHARED = "fleetcast.adapters.opt_ml"

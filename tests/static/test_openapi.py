@@ -9,7 +9,14 @@ import pytest
 import yaml
 from tests.static.stack import ROOT, folder_of, functions, load, of_type
 
-from fleetcast.domain.forecasts import MAX_PERIOD
+from fleetcast.domain.forecasts import (
+    DEFAULT_INTERVAL,
+    FIELDS,
+    FREQUENCIES,
+    MAX_INTERVAL,
+    MAX_PERIOD,
+    MIN_INTERVAL,
+)
 from fleetcast.domain.names import MAX_CUSTOMER_ID
 from fleetcast.domain.pointers import Release
 
@@ -131,9 +138,14 @@ def test_api_gateway_may_invoke_the_function_for_this_route_only(
 
 
 def test_the_bounds_are_those_of_the_code() -> None:
-    period = DOCUMENT["components"]["schemas"]["ForecastRequest"]["properties"]["period"]
+    fields = DOCUMENT["components"]["schemas"]["ForecastRequest"]["properties"]
+    period, interval = fields["period"], fields["interval"]
     customer = DOCUMENT["components"]["parameters"]["CustomerId"]["schema"]
+    assert tuple(fields) == FIELDS
     assert (period["minimum"], period["maximum"]) == (1, MAX_PERIOD)
+    assert (interval["minimum"], interval["maximum"]) == (MIN_INTERVAL, MAX_INTERVAL)
+    assert interval["default"] == DEFAULT_INTERVAL
+    assert tuple(fields["frequency"]["enum"]) == FREQUENCIES
     assert (customer["minLength"], customer["maxLength"]) == (1, MAX_CUSTOMER_ID)
 
 

@@ -111,6 +111,57 @@ def test_json_is_the_apis_own_answer(stage: Stage, gateway: Gateway) -> None:
     assert json.loads(done.stdout) == answer()
 
 
+def test_all_that_may_be_asked_is_asked(stage: Stage, gateway: Gateway) -> None:
+    ask(
+        *(
+            stage,
+            gateway,
+            "7",
+            "--start",
+            "2026-03-01",
+            "--frequency",
+            "weekly",
+            "--interval",
+            "0.95",
+            "--components",
+        ),
+        replies=[(200, answer())],
+    )
+
+    assert gateway.asked[0][2] == {
+        "period": 7,
+        "start": "2026-03-01",
+        "frequency": "weekly",
+        "interval": 0.95,
+        "components": True,
+    }
+
+
+def test_components_are_columns_of_the_table(stage: Stage, gateway: Gateway) -> None:
+    explained = answer(steps=1)
+    explained["interval"] = 0.975
+    explained["forecast"][0]["components"] = {"trend": 98.0, "we\x1bekly": 2.0}
+
+    lines = ask(stage, gateway, "7", "--components", replies=[(200, explained)]).stdout.splitlines()
+
+    header = next(line for line in lines if "Forecast" in line)
+    assert header.split()[-2:] == ["trend", "we\ufffdekly"], "a name cannot steer the terminal"
+    assert "Lower (97.5%)" in header
+    assert next(line for line in lines if "2026-01-01" in line).split()[-2:] == ["98", "2"]
+
+
+def test_csv_is_a_table_for_machines(stage: Stage, gateway: Gateway) -> None:
+    done = ask(stage, gateway, "7", "--csv", replies=[(200, answer(steps=1))])
+
+    assert done.stdout == (
+        "customer_id,timestamp,yhat,yhat_lower,yhat_upper\n7,2026-01-01T00:00:00Z,100.0,90.0,110.5\n"
+    )
+
+
+def test_csv_and_json_exclude_each_other(stage: Stage, gateway: Gateway) -> None:
+    assert ask(stage, gateway, "7", "--csv", "--json", replies=[]).exit_code == 2
+
+
 def test_the_request_is_signed_with_the_users_credentials(stage: Stage, gateway: Gateway) -> None:
     ask(stage, gateway, "7", "--period", "3", replies=[(200, answer())])
 

@@ -1,6 +1,7 @@
 """The request for a forecast and the answer to it: whatever a caller or a container sends."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.test_pointer_table import FIRST
 
-from fleetcast.domain.forecasts import MAX_BODY_BYTES, MAX_PERIOD, ForecastRequest, answer
+from fleetcast.domain.forecasts import (
+    CUSTOMER_ID,
+    FIELDS,
+    FREQUENCIES,
+    MAX_BODY_BYTES,
+    MAX_PERIOD,
+    ForecastRequest,
+    answer,
+    to_csv,
+)
 from fleetcast.errors import DataError, RequestError
 
 NOW = datetime(2026, 1, 31, 3, 10, tzinfo=UTC)
@@ -78,7 +88,9 @@ def test_json_that_is_no_object_is_refused(body: str) -> None:
 
 def test_an_unknown_field_is_named() -> None:
     """A misspelt field that is silently ignored costs its sender a day."""
-    with pytest.raises(RequestError, match="unknown field 'horizon'; allowed: period") as raised:
+    with pytest.raises(
+        RequestError, match="unknown field 'horizon'; allowed: period, start, frequency"
+    ) as raised:
         ForecastRequest.from_body('{"period": 7, "horizon": 9}')
     assert raised.value.field == "horizon"
 
@@ -142,6 +154,122 @@ def test_another_content_type_is_refused(value: str) -> None:
     with pytest.raises(RequestError, match="Content-Type must be application/json") as raised:
         ForecastRequest.from_event({"headers": {"Content-Type": value}, "body": '{"period": 7}'})
     assert raised.value.field == "Content-Type"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-02-01", "2026-02-01T00:00:00Z"),
+        ("2026-02-01T06:30", "2026-02-01T06:30:00Z"),
+        ("2026-02-01T06:30:15", "2026-02-01T06:30:15Z"),
+        ("2026-02-01T06:30:15Z", "2026-02-01T06:30:15Z"),
+        ("2026-02-01T00:00:00+01:00", "2026-01-31T23:00:00Z"),
+        ("2026-02-01T06:30:15.000001Z", "2026-02-01T06:30:16Z"),
+        ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_a_start_is_a_moment_in_utc_unless_it_says_otherwise(text: str, expected: str) -> None:
+    request = ForecastRequest.from_body(json.dumps({"period": 7, "start": text}))
+
+    assert request.to_document() == {"period": 7, "start": expected}
+
+
+def test_a_start_without_a_zone_is_in_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        request = ForecastRequest.from_document({"period": 7, "start": "2026-02-01T06:30"})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert request.start == datetime(2026, 2, 1, 6, 30, tzinfo=UTC).timestamp()
+
+
+REFUSED = {
+    "start": [
+        *("", "soon", "2026-02-30", "2026-02-01 00:00", "20260201", "2026-02-01T25:00:00Z", "2026-13-01"),
+        *("1969-12-31T23:59:59Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.5Z", "\u0662026-02-01"),
+        *("2026-02-01T00:00:00z", 1_769_904_000, None, True, [], "9" * 1000),
+    ],
+    "frequency": ["", "D", "Daily", "yearly", 86_400, None, ["daily"], {}],
+    "interval": [0, 1, 0.0, 1.0, -0.5, 80, 0.99999, 1e-9, "0.8", None, False, True, [], {}, 10**400],
+    "components": [None, 0, 1, "true", "trend", ["trend"], {}],
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field in REFUSED for value in REFUSED[field]]
+)
+def test_any_other_value_is_refused_by_its_field(field: str, value: Any) -> None:
+    with pytest.raises(RequestError, match=f"{field} must be .*, not ") as raised:
+        ForecastRequest.from_body(json.dumps({"period": 7, field: value}))
+
+    assert raised.value.field == field
+    assert len(str(raised.value)) < 250
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400"])
+def test_an_interval_that_is_no_number_is_refused(number: str) -> None:
+    with pytest.raises(RequestError, match=r"interval must be a number from 0\.0001 to 0\.9999, not "):
+        ForecastRequest.from_body(f'{{"period": 7, "interval": {number}}}')
+
+
+@pytest.mark.parametrize("frequency", FREQUENCIES)
+def test_what_a_request_says_is_what_the_container_is_asked(frequency: str) -> None:
+    document = {
+        "period": 7,
+        "start": "2026-02-01T00:00:00Z",
+        "frequency": frequency,
+        "interval": 0.95,
+        "components": True,
+    }
+
+    assert ForecastRequest.from_document(document).to_document() == document
+
+
+def test_what_is_as_usual_is_not_said() -> None:
+    """So a container of the release before, which knows fewer fields, goes on answering during an update."""
+    document = {"period": 7, "interval": 0.8, "components": False}
+
+    assert ForecastRequest.from_document(document).to_document() == {"period": 7}
+
+
+@pytest.mark.parametrize(
+    "body", ['{"period": 7, "period": 8}', '{"period": 7, "start": {"a": 1, "b": 2, "a": 3}}']
+)
+def test_a_field_that_comes_twice_is_refused(body: str) -> None:
+    """Which of the two is meant, nobody knows; most parsers take the last without a word."""
+    with pytest.raises(RequestError, match="comes more than once"):
+        ForecastRequest.from_body(body)
+
+
+def test_the_customer_is_named_in_the_body_only_where_no_path_names_him() -> None:
+    body = '{"period": 7, "customer_id": "42"}'
+
+    assert ForecastRequest.from_body(body, (*FIELDS, CUSTOMER_ID)).customer_id == "42"
+    with pytest.raises(RequestError, match="unknown field 'customer_id'"):
+        ForecastRequest.from_body(body)
+
+
+def test_bytes_that_are_no_utf_8_are_refused_with_their_place() -> None:
+    assert ForecastRequest.from_body(b'{"period": 7}').period == 7
+    with pytest.raises(RequestError, match="the body is not UTF-8: byte 11 is not"):
+        ForecastRequest.from_body(b'{"period": \xff}')
+
+
+def test_csv_has_a_row_for_each_step() -> None:
+    explained = {**STEP, "components": {"trend": 0.75, "weekly": 0.25}}
+
+    assert to_csv(FORECAST) == (
+        "customer_id,timestamp,yhat,yhat_lower,yhat_upper\n42,2026-01-31T00:00:00Z,1.0,0.5,1.5\n"
+    )
+    assert to_csv({**FORECAST, "forecast": [explained]}).splitlines() == [
+        "customer_id,timestamp,yhat,yhat_lower,yhat_upper,components.trend,components.weekly",
+        "42,2026-01-31T00:00:00Z,1.0,0.5,1.5,0.75,0.25",
+    ]
+    assert to_csv({**FORECAST, "forecast": []}).count("\n") == 1
 
 
 def test_the_answer_joins_forecast_and_model() -> None:

@@ -105,6 +105,49 @@ def test_a_customer_gets_the_forecast_of_its_own_model(ask: Ask, runtime: Stubbe
     assert document["forecast"] == [STEP] * 7
 
 
+def test_all_that_may_be_asked_reaches_the_model(ask: Ask, runtime: Stubber) -> None:
+    asked = {
+        "period": 3,
+        "start": "2026-02-01T00:00:00Z",
+        "frequency": "weekly",
+        "interval": 0.5,
+        "components": True,
+    }
+    explained = {**STEP, "components": {"trend": 1.0, "weekly": 0.5}}
+    forecast(runtime, {**FORECAST, "forecast": [explained] * 3}, Body=json.dumps(asked))
+
+    status, document = ask(json.dumps(asked))
+
+    assert status == 200
+    assert document["forecast"] == [explained] * 3
+
+
+def test_a_caller_who_reads_csv_gets_a_table(released: str, runtime: Stubber) -> None:
+    forecast(runtime)
+    event = {**sample("forecast_customer"), "body": '{"period": 7}', "headers": {"Accept": "text/csv"}}
+
+    answered = load_function("forecast_customer").lambda_handler(event, Context())
+
+    assert answered["statusCode"] == 200
+    assert answered["headers"] == {"Content-Type": "text/csv; charset=utf-8"}
+    assert answered["body"].splitlines() == [
+        "customer_id,timestamp,yhat,yhat_lower,yhat_upper",
+        *[f"{CUSTOMER},2026-01-31T00:00:00Z,1.0,0.5,1.5"] * 7,
+    ]
+
+
+def test_a_caller_who_reads_neither_json_nor_csv_is_told_so_before_the_model_is_asked(
+    ask: Ask, runtime: Stubber
+) -> None:
+    status, document = ask(headers={"Accept": "text/html"})
+
+    assert (status, document["error"]["code"], document["error"]["field"]) == (
+        406,
+        "not_acceptable",
+        "Accept",
+    )
+
+
 def test_a_customer_without_a_model_is_unknown(ask: Ask, runtime: Stubber) -> None:
     """SageMaker is not asked: nothing is stubbed, so asking would fail."""
     status, document = ask(customer="nobody")
@@ -153,6 +196,12 @@ BODIES = {
     "no json": "{",
     "no object": "[7]",
     "unknown field": '{"period": 7, "horizon": 7}',
+    "a field twice": '{"period": 7, "period": 8}',
+    "no time": '{"period": 7, "start": "tomorrow"}',
+    "no frequency": '{"period": 7, "frequency": "yearly"}',
+    "interval of one": '{"period": 7, "interval": 1}',
+    "components by name": '{"period": 7, "components": ["trend"]}',
+    "another customer": '{"period": 7, "customer_id": "43"}',
     "half a surrogate": '{"\\ud800": 7}',
     "ten megabytes": '{"period": 7' + " " * 10_000_000 + "}",
     "nested": '{"period": ' + "[" * 20_000 + "]" * 20_000 + "}",

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from tests.unit.function_support import Context
 
-from fleetcast.adapters.http import RETRY_AFTER_SECONDS, api_handler, customer_in_path
+from fleetcast.adapters.http import RETRY_AFTER_SECONDS, Text, accepted, api_handler, customer_in_path
 from fleetcast.errors import (
     DataError,
     FleetcastError,
+    NotAcceptable,
     PlatformError,
     RequestError,
     SettingError,
@@ -32,6 +33,7 @@ def answer_to(error: BaseException) -> dict[str, Any]:
     [
         (UnknownCustomer("customer '42' has no released model", "customer_id"), 404, "unknown_customer"),
         (RequestError("period must be 7", "period"), 400, "bad_request"),
+        (NotAcceptable("Accept must allow application/json", "Accept"), 406, "not_acceptable"),
         (PlatformError(SECRET), 503, "not_ready"),
         (DataError(SECRET), 502, "model_failed"),
         (SettingError(SECRET), 500, "internal_error"),
@@ -106,3 +108,26 @@ def test_a_path_that_names_no_customer_is_refused(raw: str) -> None:
 def test_a_request_without_a_path_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
         customer_in_path(event)
+
+
+def test_a_text_is_answered_as_it_is() -> None:
+    answered = api_handler(lambda event, context: Text("a,b\n", "text/csv"))({}, Context())
+
+    assert answered == {
+        "statusCode": 200,
+        "headers": {"Content-Type": "text/csv; charset=utf-8"},
+        "body": "a,b\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [(None, "a/a"), ({}, "a/a"), ({"ACCEPT": "b/*"}, "b/b"), ({"Accept": None}, "a/a")],
+)
+def test_the_caller_chooses_by_a_header_of_any_case(headers: Any, expected: str) -> None:
+    assert accepted({"headers": headers}, "a/a", "b/b") == expected
+
+
+def test_what_nobody_can_write_is_refused_with_what_there_is() -> None:
+    with pytest.raises(NotAcceptable, match="Accept must allow a/a or b/b, which 'c/c' does not"):
+        accepted({"headers": {"accept": "c/c"}}, "a/a", "b/b")

@@ -51,10 +51,6 @@ class BodyTooLarge(RequestError):
     """The body is larger than any request can be."""
 
 
-class NotAcceptable(RequestError):
-    """The caller accepts no form that the answer has."""
-
-
 class CustomerNotFound(FleetcastError):
     """The container has no model of the customer that the request names.
 

@@ -17,8 +17,8 @@ from fleetcast.errors import DataError, RequestError
 
 MAX_PERIOD = 8_784  # a leap year of hours
 MAX_BODY_BYTES = 64 * 1024
-# Beyond it no backtest has seen how far off a forecast can be.
-MAX_INTERVAL = 0.9999
+# Beyond the upper one no backtest has seen how far off a forecast can be; below the lower one nobody needs bounds.
+MIN_INTERVAL, MAX_INTERVAL = 0.0001, 0.9999
 DEFAULT_INTERVAL = 0.8
 # A model has one of them, and may be asked for a coarser one of which each step is one of its own.
 FREQUENCIES = ("15min", "30min", "hourly", "daily", "weekly", "monthly", "irregular")
@@ -146,9 +146,10 @@ def _frequency(value: Any) -> str:
 
 
 def _interval(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 < value <= MAX_INTERVAL:
+    if type(value) not in (int, float) or not MIN_INTERVAL <= value <= MAX_INTERVAL:
         raise RequestError(
-            f"interval must be a number above 0 and at most {MAX_INTERVAL}, not {_shown(value)}", "interval"
+            f"interval must be a number from {MIN_INTERVAL} to {MAX_INTERVAL}, not {_shown(value)}",
+            "interval",
         )
     return float(value)
 

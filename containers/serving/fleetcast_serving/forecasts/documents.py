@@ -17,7 +17,7 @@ from fleetcast_serving.repository import ServedModel
 
 Document = dict[str, Any]
 
-# Of short forecasts most customers share the timestamps, and so their texts: 2 MB at most.
+# Of short forecasts most customers share the timestamps, and so their texts: 4 MB at most.
 _KEPT_STEPS = 200
 
 

@@ -5,7 +5,8 @@ from functools import lru_cache
 from typing import Final
 
 from fleetcast.domain.media_types import CSV, JSON, JSON_LINES, preferred
-from fleetcast_serving.errors import NotAcceptable, UnsupportedContentType
+from fleetcast.errors import NotAcceptable
+from fleetcast_serving.errors import UnsupportedContentType
 
 # The same under the names that other tools give it; the first is SageMaker's.
 LINES: Final = (

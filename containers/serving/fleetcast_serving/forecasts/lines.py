@@ -10,6 +10,8 @@ from fleetcast_serving.forecasts.documents import Document, to_json
 
 # 30 to 100 MB of answers: what a body of 5 MB could ask for has no end.
 MAX_STEPS = 250_000
+# A megabyte of the shortest requests; even a line that is refused takes time, and has an answer.
+MAX_LINES = 100_000
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _CODES: tuple[tuple[type[FleetcastError], str], ...] = (
@@ -33,8 +35,10 @@ def answer_lines(
         document: answers a request.
 
     Raises:
-        RequestError: there is no request at all.
+        RequestError: there is no request at all, or there are too many.
     """
+    if body.count(b"\n") > MAX_LINES:
+        raise RequestError(f"the body has more than {MAX_LINES} lines; send them in several", "body")
     answers, steps = [], 0
     for number, line in _lines(body):
         try:

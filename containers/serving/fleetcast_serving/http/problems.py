@@ -4,7 +4,7 @@ import json
 import logging
 import secrets
 
-from fleetcast.errors import DataError, FleetcastError, PlatformError, RequestError
+from fleetcast.errors import DataError, FleetcastError, NotAcceptable, PlatformError, RequestError
 from fleetcast_serving.errors import (
     AlreadyLoaded,
     BodyTooLarge,
@@ -13,7 +13,6 @@ from fleetcast_serving.errors import (
     LoadFailed,
     MethodNotAllowed,
     NoSuchPath,
-    NotAcceptable,
     NotLoaded,
     OutOfMemory,
     UnsupportedContentType,

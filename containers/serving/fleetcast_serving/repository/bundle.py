@@ -45,7 +45,7 @@ def read_models(folder: Path, budget_bytes: int = _BUDGET_BYTES) -> Models:
 
     Args:
         folder: where the artifact of the whole container was extracted to.
-        budget_bytes: memory that decoded models of a bundle may take; the one used last is kept in any case.
+        budget_bytes: memory that decoded models of a bundle may take.
 
     Raises:
         LoadFailed: there is neither, or both, or nothing usable in it.
@@ -107,7 +107,7 @@ class Bundle:
         former = self._decoded.pop(model.customer_id, None)
         self._used += model.size - (former.size if former else 0)
         self._decoded[model.customer_id] = model
-        while self._used > self._budget and len(self._decoded) > 1:
+        while self._used > self._budget:
             _, coldest = self._decoded.popitem(last=False)
             self._used -= coldest.size
 
@@ -126,20 +126,24 @@ class Bundle:
 
     def _content(self, name: str) -> bytes:
         descriptor = os.open(name, _READ_ONLY, dir_fd=self._folder)
-        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_ARTIFACT:
                 raise LoadFailed(f"{FOLDER}/{name} is not an ordinary file of at most {_MAX_ARTIFACT} bytes")
-            return file.read(_MAX_ARTIFACT)
+            return os.read(descriptor, _MAX_ARTIFACT)
+        finally:
+            os.close(descriptor)
 
 
 def _open_folder(folder: Path) -> int:
     try:
         descriptor = os.open(folder, _READ_ONLY | os.O_DIRECTORY)
+        # Up to the first one only: there may be a hundred thousand.
         with os.scandir(descriptor) as entries:
             found = any(entry.name.endswith(SUFFIX) for entry in entries)
     except OSError as error:
         raise LoadFailed(f"{folder} is not a folder that can be read: {error.strerror}") from error
     if not found:
+        os.close(descriptor)
         raise LoadFailed(f"there is no artifact (*{SUFFIX}) in {folder}")
     return descriptor
