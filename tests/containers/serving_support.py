@@ -84,7 +84,7 @@ def is_running(pid: int) -> bool:
 class Server:
     """A serving container's process."""
 
-    def __init__(self, root: Path, **environment: str) -> None:
+    def __init__(self, root: Path, output: int | None = None, **environment: str) -> None:
         given = environment.get("SAGEMAKER_BIND_TO_PORT", "")
         self.port = int(given) if given.isdigit() else free_port()
         settings = {
@@ -98,7 +98,7 @@ class Server:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "fleetcast_serving", "serve"],
             env={**os.environ, **settings},
-            stdout=self._output,
+            stdout=self._output if output is None else output,
             stderr=subprocess.STDOUT,
         )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
@@ -163,8 +163,8 @@ class Server:
 
 
 @contextmanager
-def serving(root: Path, **environment: str) -> Iterator[Server]:
-    server = Server(root, **environment)
+def serving(root: Path, output: int | None = None, **environment: str) -> Iterator[Server]:
+    server = Server(root, output, **environment)
     try:
         server.wait()
         yield server

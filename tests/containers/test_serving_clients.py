@@ -237,6 +237,14 @@ def test_a_client_may_wait_for_permission_to_send_its_body(server: Server) -> No
         assert received(connection).startswith(b"HTTP/1.1 200")
 
 
+def test_a_head_is_answered_without_a_body(server: Server) -> None:
+    answers = exchanged(server, b"HEAD /ping HTTP/1.1\r\nhost: x\r\n\r\n" + LAST)
+
+    first, _, rest = answers.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 405")
+    assert rest.startswith(b"HTTP/1.1 200")
+
+
 def test_a_chunked_body_is_read(server: Server) -> None:
     head = b"POST /models/m/invoke HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
 

@@ -352,6 +352,32 @@ def test_workers_that_cannot_start_end_the_container(tmp_path: Path) -> None:
     assert "workers end as soon as they start; giving up" in log
 
 
+@pytest.mark.parametrize("output", ["/dev/full", "a closed pipe"])
+def test_an_output_that_takes_nothing_keeps_nobody_from_being_served(tmp_path: Path, output: str) -> None:
+    """A full disk under the log, or a reader that went away."""
+    if output == "/dev/full":
+        sink = os.open(output, os.O_WRONLY)
+    else:
+        reader, sink = os.pipe()
+        os.close(reader)
+    with serving(
+        tmp_path, **MULTI, FLEETCAST_SERVING_WORKERS="2", FLEETCAST_METRICS_SECONDS="1", output=sink
+    ) as server:
+        os.close(sink)
+        url = lay_out(tmp_path, "m")
+        for number in range(50):
+            assert server.load(f"m{number}", url).status_code == 200
+        _, worker, _ = server.children()
+        os.kill(worker, signal.SIGKILL)
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > 1.5, "a line of metrics")
+        for _ in range(20):
+            assert server.anew("POST", "/models/m7/invoke", {"period": 1}).status_code == 200
+        server.stop()
+
+    assert server.process.returncode == 0
+
+
 def test_a_port_that_was_just_used_can_be_used_again(tmp_path: Path) -> None:
     with serving(tmp_path, **MULTI) as first:
         lingering = [first.connect() for _ in range(3)]

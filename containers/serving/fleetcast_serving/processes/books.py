@@ -1,7 +1,6 @@
 """The keeper's process: serves the workers that the supervisor announces, and writes the metrics."""
 
 import asyncio
-import os
 import signal
 import socket
 from collections.abc import Callable
@@ -10,6 +9,7 @@ import uvloop
 
 from fleetcast_serving.metrics.emf import Totals
 from fleetcast_serving.processes.collector import Settler
+from fleetcast_serving.processes.output import write
 from fleetcast_serving.registry.catalog import Catalog
 from fleetcast_serving.registry.keeper import Keeper
 from fleetcast_serving.settings import ServingSettings
@@ -50,8 +50,8 @@ class _Books:
             try:
                 await asyncio.wait_for(self._done.wait(), self._settings.metrics_seconds)
             except TimeoutError:
-                self._write_metrics()
-        self._write_metrics()
+                await self._write_metrics()
+        await self._write_metrics()
 
     def _on_control(self) -> None:
         message, descriptors, *_ = socket.recv_fds(self._control, 1, 1)
@@ -69,7 +69,7 @@ class _Books:
         self._totals.count(event)
         self._settler.look(len(self._catalog))
 
-    def _write_metrics(self) -> None:
+    async def _write_metrics(self) -> None:
         line = self._totals.line(models=len(self._catalog), bytes=self._catalog.used)
-        # In one write, so that no other process's line gets in between.
-        os.write(1, line.encode() + b"\n")
+        # In a thread: whoever reads the other end of a pipe may take his time.
+        await asyncio.to_thread(write, line)

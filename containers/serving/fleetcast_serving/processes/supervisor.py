@@ -8,12 +8,12 @@ import gc
 import os
 import signal
 import socket
-import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
 
 from fleetcast_serving.processes.books import AGAIN, FIRST
+from fleetcast_serving.processes.output import say
 
 _WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM)
 # SageMaker kills 30 seconds after SIGTERM; workers end by themselves before this.
@@ -62,7 +62,7 @@ class Supervisor:
         keepers.close()
         for slot in range(len(self._listeners)):
             self._start(slot, FIRST)
-        print(f"fleetcast: serving on {_address(self._listeners[0])}", flush=True)
+        say(f"serving on {_address(self._listeners[0])}")
         while self._keeper:
             self._on_signal(signal.sigwait(_WATCHED))
         return self._code
@@ -83,7 +83,6 @@ class Supervisor:
         self._started[pid] = time.monotonic()
 
     def _fork(self, run: Callable[[], int], *kept: socket.socket) -> int:
-        sys.stdout.flush()
         pid = os.fork()
         if pid:
             return pid
@@ -97,8 +96,6 @@ class Supervisor:
         except BaseException:  # noqa: BLE001 - the parent's code must not run twice
             traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
             os._exit(code)
 
     def _on_signal(self, number: int) -> None:
@@ -123,12 +120,12 @@ class Supervisor:
     def _on_worker_ended(self, slot: int, pid: int, code: int) -> None:
         lived = time.monotonic() - self._started.pop(pid)
         if not self._stopping:
-            print(f"fleetcast: worker {pid} ended with {code}; starting it again", flush=True)
+            say(f"worker {pid} ended with {code}; starting it again")
             self._died_soon = self._died_soon + 1 if lived < _SOON_SECONDS else 0
             if self._died_soon < _MOST_SOON:
                 self._start(slot, AGAIN)
                 return
-            print("fleetcast: workers end as soon as they start; giving up", file=sys.stderr, flush=True)
+            say("workers end as soon as they start; giving up")
             self._code = 1
             self._stop()
         if not self._workers:
@@ -139,9 +136,7 @@ class Supervisor:
         self._keeper = 0
         if not self._stopping:
             # Nobody knows any more which models are loaded. SageMaker starts a container that ended again.
-            print(
-                f"fleetcast: the keeper ended with {code}; nothing can be served", file=sys.stderr, flush=True
-            )
+            say(f"the keeper ended with {code}; nothing can be served")
             self._code = 1
             self._kill()
 

@@ -17,6 +17,7 @@ from fleetcast_serving.http.application import Application
 from fleetcast_serving.http.connection import Connection
 from fleetcast_serving.metrics.measures import Measures
 from fleetcast_serving.processes.collector import Settler
+from fleetcast_serving.processes.output import say
 from fleetcast_serving.settings import ServingSettings
 
 # SageMaker kills 30 seconds after SIGTERM, and an answer may take its time until then.
@@ -95,7 +96,7 @@ async def _work(
 
 def _abandoned() -> None:
     # Without the keeper nothing can be said about any model, so nothing is worth finishing.
-    print("fleetcast: the keeper is gone; this worker ends", flush=True)
+    say("the keeper is gone; this worker ends")
     os._exit(1)
 
 
