@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -92,11 +93,11 @@ def single(say: Callable[[], ToyAnswer], steps: int) -> Application:
     return contract.application(max_in_flight=10)
 
 
-def asked(application: Application, method: str, path: str, **headers: str) -> httpx.Response:
+def asked(application: Application, method: str, path: str, size: int = 2, **headers: str) -> httpx.Response:
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(application)
         async with httpx.AsyncClient(transport=transport, base_url="http://container") as client:
-            return await client.request(method, path, content=b"{}", headers=headers)
+            return await client.request(method, path, content=b"{}".ljust(size), headers=headers)
 
     return asyncio.run(ask())
 
@@ -133,6 +134,20 @@ def test_an_answer_goes_out_as_it_was_made(steps: int) -> None:
     ):
         assert (answer.status_code, answer.content) == (200, b"1\n")
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+
+
+def test_a_large_body_is_read_beside_the_event_loop() -> None:
+    read_in = []
+
+    def inquiry(_body: bytes, _content_type: str, _accept: str) -> ToyInquiry:
+        read_in.append(threading.current_thread())
+        return ToyInquiry(ToyAnswer)
+
+    application = MultiModel(ToyModels(), inquiry, Measures()).application(max_in_flight=10)
+    for size in (100, 100_000):
+        assert asked(application, "POST", "/models/m/invoke", size).status_code == 200
+
+    assert [thread is threading.main_thread() for thread in read_in] == [True, False]
 
 
 def test_a_container_without_its_keeper_is_not_healthy() -> None:

@@ -3,12 +3,12 @@
 import base64
 import binascii
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from fleetcast.errors import RequestError
 from fleetcast_serving.errors import NoSuchPath
-from fleetcast_serving.http.answering import INLINE_STEPS, Answer, LongAnswers, to_response
+from fleetcast_serving.http.answering import INLINE_STEPS, Answer, Background, Reader, read, to_response
 from fleetcast_serving.http.application import Application, Handler, described
 from fleetcast_serving.http.messages import Request, Response, decoded
 from fleetcast_serving.metrics.measures import Measures
@@ -73,13 +73,13 @@ class MultiModel(Generic[ModelT]):
     def __init__(
         self,
         models: Models[ModelT],
-        inquiry: Callable[[bytes, str, str], Inquiry[ModelT]],
+        inquiry: Reader[Inquiry[ModelT]],
         measures: Measures,
     ) -> None:
         self._models = models
         self._inquiry = inquiry
         self._measures = measures
-        self._long = LongAnswers()
+        self._background = Background()
 
     def application(self, max_in_flight: int) -> Application:
         return Application(self._invocation, self._routes, self._measures, max_in_flight)
@@ -103,13 +103,7 @@ class MultiModel(Generic[ModelT]):
         segment = request.raw_path[len(_BEGIN) : -len(_END)]
         if b"/" in segment or not segment:
             raise no_such_path(request.path)
-        headers = request.headers
-        body = await request.body()
-        inquiry = self._inquiry(
-            body,
-            headers.get(b"content-type", b"").decode("latin-1"),
-            headers.get(b"accept", b"").decode("latin-1"),
-        )
+        inquiry = await read(request, self._inquiry, self._background)
         name = decoded(segment)
         held = self._models.ready(name)
         if held is None:
@@ -126,7 +120,7 @@ class MultiModel(Generic[ModelT]):
         try:
             if inquiry.steps <= INLINE_STEPS:
                 return inquiry.answer(lease.model)
-            return await self._long.make(lambda: inquiry.answer(lease.model))
+            return await self._background.run(lambda: inquiry.answer(lease.model))
         finally:
             self._models.release(lease)
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from fleetcast_serving.http.answering import INLINE_STEPS, Answer, LongAnswers, to_response
+from fleetcast_serving.http.answering import INLINE_STEPS, Answer, Background, Reader, read, to_response
 from fleetcast_serving.http.application import Application, Handler
 from fleetcast_serving.http.messages import MAX_BODY, Request, Response
 from fleetcast_serving.http.multi_model import no_such_path
@@ -42,7 +42,7 @@ class SingleModel(Generic[BundleT]):
     def __init__(
         self,
         bundle: BundleT,
-        inquiry: Callable[[bytes, str, str], Inquiry[BundleT]],
+        inquiry: Reader[Inquiry[BundleT]],
         ping: Callable[[], Awaitable[None]],
         measures: Measures,
         workers: int,
@@ -52,7 +52,7 @@ class SingleModel(Generic[BundleT]):
         self._check = ping
         self._measures = measures
         self._workers = workers
-        self._long = LongAnswers()
+        self._background = Background()
 
     def application(self, max_in_flight: int) -> Application:
         return Application(self._invocation, self._routes, self._measures, max_in_flight)
@@ -71,17 +71,11 @@ class SingleModel(Generic[BundleT]):
         raise no_such_path(path)
 
     async def _invoke(self, request: Request) -> Response:
-        headers = request.headers
-        body = await request.body()
-        inquiry = self._inquiry(
-            body,
-            headers.get(b"content-type", b"").decode("latin-1"),
-            headers.get(b"accept", b"").decode("latin-1"),
-        )
+        inquiry = await read(request, self._inquiry, self._background)
         self._measures.hits += 1
         if inquiry.steps <= INLINE_STEPS:
             return to_response(inquiry.answer_from(self._bundle))
-        return to_response(await self._long.make(lambda: inquiry.answer_from(self._bundle)))
+        return to_response(await self._background.run(lambda: inquiry.answer_from(self._bundle)))
 
     async def _ping(self, _request: Request) -> Response:
         await self._check()

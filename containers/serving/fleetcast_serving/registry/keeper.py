@@ -64,8 +64,9 @@ class Keeper:
     async def attach(self, connection: socket.socket) -> None:
         """Serve a worker at the other end of a Unix socket."""
         loop = asyncio.get_running_loop()
-        _, link = await loop.create_unix_connection(lambda: Link(self._received, self._lost), sock=connection)
+        link = Link(self._received, self._lost)
         self._held[link] = {}
+        await loop.create_unix_connection(lambda: link, sock=connection)
 
     @property
     def workers(self) -> int:
