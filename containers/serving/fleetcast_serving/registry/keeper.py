@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import socket
-import struct
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,11 +11,10 @@ from typing import Any
 from fleetcast.errors import FleetcastError
 from fleetcast_serving.errors import OutOfMemory
 from fleetcast_serving.registry.catalog import Catalog, Entry
-from fleetcast_serving.registry.wire import Kind, Link
+from fleetcast_serving.registry.wire import NUMBER, Kind, Link
 
 logger = logging.getLogger("fleetcast_serving")
 
-NUMBER = struct.Struct("<Q")
 # Threads that read models: a slow disk must not keep the others waiting.
 _READERS = 4
 

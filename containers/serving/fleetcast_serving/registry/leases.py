@@ -9,8 +9,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from fleetcast.errors import FleetcastError
 from fleetcast_serving.errors import AlreadyLoaded, KeeperGone, LoadFailed, NotLoaded, OutOfMemory
-from fleetcast_serving.registry.keeper import NUMBER
-from fleetcast_serving.registry.wire import Kind, Link
+from fleetcast_serving.registry.wire import NUMBER, Kind, Link
 
 _REFUSALS: dict[str, type[FleetcastError]] = {
     kind.__name__: kind for kind in (AlreadyLoaded, LoadFailed, NotLoaded, OutOfMemory)

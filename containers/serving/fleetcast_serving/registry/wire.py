@@ -11,6 +11,8 @@ Lost = Callable[["Link"], None]
 
 # Bytes of the body, the number of the call, the kind.
 _HEAD = struct.Struct("<IIB")
+# A loaded model's own, which begins the body of a lease, a recall and a return.
+NUMBER = struct.Struct("<Q")
 
 
 class Kind(enum.IntEnum):
