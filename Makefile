@@ -74,6 +74,13 @@ bench-engine: install ## the engine next to stock Prophet, half an hour; FLEETCA
 	@test -z "$$FLEETCAST_REALDATA" || $(BIN)/python -m benchmarks.engine.accuracy --data "$$FLEETCAST_REALDATA"
 	@$(BIN)/python docs/generate.py
 
+.PHONY: bench-serving
+bench-serving: install ## the serving container next to three other servers, half an hour; SOAK=1 adds ten million requests
+	@for scenario in run one_process_each loading memory; do $(BIN)/python -m benchmarks.serving.$$scenario || exit 1; done
+	@test -z "$$SOAK" || $(BIN)/python -m benchmarks.serving.soak
+	@$(BIN)/python -m benchmarks.serving.aims
+	@$(BIN)/python docs/generate.py
+
 .PHONY: docs
 docs: $(STAMP) ## regenerate the reference tables
 	@$(BIN)/python docs/generate.py
@@ -87,7 +94,7 @@ lock: $(STAMP) ## lock requirements/*.txt anew from pyproject.toml
 
 .PHONY: clean
 clean: down ## remove everything that was installed or made here
-	@rm -rf .venv .sam .clients .fleetcast .aws-sam build
+	@rm -rf .venv .sam .clients .fleetcast .aws-sam build benchmarks/serving/.peers
 
 .PHONY: build-FleetcastLayer build-ParquetLayer build-SourceLayer
 build-FleetcastLayer:

@@ -35,11 +35,11 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self._stop.wait(_SECONDS_BETWEEN):
-            held = sum(map(_resident, _family(os.getpid())))
+            held = sum(map(_resident, family(os.getpid())))
             self._peak = max(self._peak, held)
 
 
-def _family(process: int) -> set[int]:
+def family(process: int) -> set[int]:
     found, todo = set(), [process]
     while todo:
         found.add(one := todo.pop())

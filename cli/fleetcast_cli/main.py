@@ -19,6 +19,7 @@ from fleetcast_cli import (
     deploy,
     fleet,
     forecast,
+    load,
     offline_backtest,
     offline_explain,
     offline_predict,
@@ -151,7 +152,7 @@ def choose_project(
 
 
 _OFFLINE = (offline_train, offline_predict, offline_backtest, offline_explain)
-for _module in (cloud, deploy, data, retrain, forecast, fleet, *_OFFLINE, demo):
+for _module in (cloud, deploy, data, retrain, forecast, load, fleet, *_OFFLINE, demo):
     _module.register(app)
 
 

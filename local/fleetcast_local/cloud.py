@@ -9,14 +9,15 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
+import uvicorn
+import uvloop
 from ministack import app as ministack
 from ministack.core import lambda_runtime
 
-from fleetcast_local import events, eviction, functions, mail, registry, schedules
+from fleetcast_local import events, eviction, functions, mail, registry, scaling_alarms, schedules
 from fleetcast_local.asl import executions
 from fleetcast_local.layout import HOST, Layout
 from fleetcast_local.lifecycle import HEALTH_PATH
@@ -33,7 +34,7 @@ _API_PREFIX = "/_aws/execute-api/"
 def run(layout: Layout, port: int) -> None:
     """Serve until SIGTERM or SIGINT, then end every child."""
     _quiet_libraries()
-    asyncio.run(Cloud(layout, port).serve())
+    uvloop.run(Cloud(layout, port).serve())
 
 
 def _quiet_libraries() -> None:
@@ -52,6 +53,14 @@ def _wait_until_listening(port: int) -> None:
         time.sleep(_LISTEN_PAUSE)
 
 
+class _Server(uvicorn.Server):
+    """Leaves the signals to the cloud, which has more to end than a server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 class Cloud:
     """One project's local cloud, for as long as its process lives."""
 
@@ -68,6 +77,7 @@ class Cloud:
         events.install()
         registry.install()
         schedules.install()
+        scaling_alarms.install()
         executions.install(self._keeper)
         self._services.mount()
         eviction.watch(layout, self._abandon)
@@ -78,28 +88,40 @@ class Cloud:
         self._end_children()
 
     async def serve(self) -> None:
-        stop = asyncio.Event()
+        server = _Server(self._server_settings())
         for kind in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(kind, self._begin_to_stop, stop)
+            asyncio.get_running_loop().add_signal_handler(kind, self._begin_to_stop, server)
         threading.Thread(target=self._finish_start, name="finish-start", daemon=True).start()
         try:
-            await serve(self._application, self._server_settings(), shutdown_trigger=stop.wait)
+            await server.serve()
         finally:
             await asyncio.to_thread(self._end_children)
 
-    def _server_settings(self) -> Config:
-        config = Config()
-        config.bind = [f"{HOST}:{self._port}"]
-        config.keep_alive_timeout = 75
-        config.graceful_timeout = 1
-        config.loglevel = "WARNING"
-        return config
+    def _server_settings(self) -> uvicorn.Config:
+        # Every forecast passes here twice, as a request to the API and as one to the endpoint: a fast parser counts.
+        return uvicorn.Config(
+            self._application,
+            host=HOST,
+            port=self._port,
+            interface="asgi3",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            loop="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=1,
+        )
 
-    def _begin_to_stop(self, stop: asyncio.Event) -> None:
+    def _begin_to_stop(self, server: uvicorn.Server) -> None:
         # From here on an execution that fails because its jobs are taken away is not recorded as failed.
         executions.freeze()
         self._keeper.stop()
-        stop.set()
+        server.should_exit = True
 
     def _finish_start(self) -> None:
         # Listening means restored: MiniStack reads its state before the server opens the port.
@@ -117,6 +139,8 @@ class Cloud:
     async def _application(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"] == HEALTH_PATH:
             await self._answer_health(send)
+            return
+        if scope["type"] == "http" and await self._services.answered_invocation(scope, receive, send):
             return
         if scope["type"] == "http" and scope["path"].startswith(_API_PREFIX):
             # REST APIs route by, and pass on, the path as it was sent: %2F does not end a segment.

@@ -18,6 +18,7 @@ from typing import Any
 from fleetcast_local import processes
 from fleetcast_local.guard import local_settings, require_local, without_aws
 from fleetcast_local.layout import FIRST_PORT, HOST, CloudAddress, Layout
+from fleetcast_local.settings import SettingError, minute_seconds
 
 HEALTH_PATH = "/_fleetcast/health"
 _START_SECONDS = 60.0
@@ -139,6 +140,10 @@ def _is_ready(layout: Layout, address: CloudAddress) -> bool:
 
 
 def _start(layout: Layout) -> CloudAddress:
+    try:
+        minute_seconds(os.environ)
+    except SettingError as error:
+        raise CloudError(str(error)) from error
     last = layout.read_address()
     port = _free_port(last.port if last else FIRST_PORT)
     _shorten(layout.daemon_log)

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import threading
-import urllib.parse
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -22,8 +22,11 @@ from fleetcast_local.autoscaling import LocalAutoScaling
 from fleetcast_local.codebuild import LocalCodeBuild
 from fleetcast_local.guard import local_settings, require_local
 from fleetcast_local.layout import ACCOUNT, REGION, Layout
-from fleetcast_local.sagemaker.service import LocalSageMaker
+from fleetcast_local.sagemaker.invocation import MAX_BODY
+from fleetcast_local.sagemaker.platform import CachedClients
+from fleetcast_local.sagemaker.service import LocalSageMaker, Timing
 from fleetcast_local.service_model import ApiError
+from fleetcast_local.settings import minute_seconds
 
 logger = logging.getLogger("fleetcast.mounts")
 
@@ -41,6 +44,9 @@ class Services:
     def __init__(self, layout: Layout) -> None:
         environment = local_settings(require_local(os.environ.get("AWS_ENDPOINT_URL")))
         self._events = _Announcer()
+        self._scaling = LocalAutoScaling(
+            layout.root, CachedClients(aws_client), self._call_sagemaker, account=ACCOUNT, region=REGION
+        )
         self._sagemaker = LocalSageMaker(
             layout.root,
             aws_client,
@@ -48,6 +54,8 @@ class Services:
             region=REGION,
             environment=environment,
             emit=self._events,
+            timing=Timing(minute=minute_seconds(os.environ)),
+            scaling=self._scaling,
         )
         self._codebuild = LocalCodeBuild(
             layout.root,
@@ -56,9 +64,6 @@ class Services:
             region=REGION,
             environment=environment,
             emit=self._events,
-        )
-        self._scaling = LocalAutoScaling(
-            layout.root, account=ACCOUNT, region=REGION, variant_exists=self._variant_exists
         )
 
     def mount(self) -> None:
@@ -80,15 +85,28 @@ class Services:
         self._codebuild.stop()
         self._sagemaker.stop()
 
+    async def answered_invocation(self, scope: Any, receive: Any, send: Any) -> bool:
+        """Answer InvokeEndpoint, which has a path of its own and is in more of a hurry than the rest of the API."""
+        invocation = _INVOCATIONS.fullmatch(scope["path"])
+        if invocation is None or scope["method"] != "POST":
+            return False
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        body = await _read(receive, MAX_BODY)
+        response = await asyncio.to_thread(self._sagemaker.invoke, invocation[1], body, headers)
+        sent = {
+            **response.headers,
+            "Content-Length": str(len(response.body)),
+            "x-amzn-RequestId": str(uuid.uuid4()),
+        }
+        start = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent.items()]
+        await send({"type": "http.response.start", "status": response.status, "headers": start})
+        await send({"type": "http.response.body", "body": response.body})
+        return True
+
     async def _answer_sagemaker(
         self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
     ) -> Answer:
-        del method, query
-        invocation = _INVOCATIONS.fullmatch(path)
-        if invocation:
-            name = urllib.parse.unquote(invocation[1])
-            response = await asyncio.to_thread(self._sagemaker.invoke, name, body, headers)
-            return response.status, dict(response.headers), response.body
+        del method, path, query
         return await _answer(self._sagemaker.call, headers, body)
 
     async def _answer_scaling(
@@ -97,12 +115,9 @@ class Services:
         del method, path, query
         return await _answer(self._scaling.call, headers, body)
 
-    def _variant_exists(self, endpoint: str, variant: str) -> bool:
-        try:
-            description = self._sagemaker.call("DescribeEndpoint", {"EndpointName": endpoint})
-        except ApiError:
-            return False
-        return any(known["VariantName"] == variant for known in description.get("ProductionVariants", ()))
+    def _call_sagemaker(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        # The two know each other: autoscaling is made first, and calls SageMaker only later.
+        return self._sagemaker.call(operation, params)
 
     def _create_model_package_group(
         self, logical_id: str, properties: dict[str, Any], stack: str
@@ -136,6 +151,18 @@ def _mount(service: str, target_prefix: str, handler: Any) -> None:
         "host_patterns": [],
         "path_prefixes": [],
     }
+
+
+async def _read(receive: Any, limit: int) -> bytes:
+    """Return a request's body, or as much of it as proves that it is larger than the limit."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        # Read to its end all the same: a caller who is still sending would not see the answer.
+        if len(body) <= limit:
+            body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 async def _answer(call: Call, headers: dict[str, str], body: bytes) -> Answer:

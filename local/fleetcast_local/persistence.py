@@ -46,6 +46,8 @@ class StateKeeper:
 
     def start(self) -> None:
         for service, handler in list(app.SERVICE_HANDLERS.items()):
+            if service not in app.SERVICE_REGISTRY:
+                continue  # ours, which keep their own records
             app.SERVICE_HANDLERS[service] = self._watched(service, handler)
         threading.Thread(target=self._loop, name="state-keeper", daemon=True).start()
 

@@ -4,8 +4,9 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,30 +58,55 @@ def free_port() -> int:
         return port
 
 
+def received(connection: socket.socket) -> bytes:
+    """Return what comes until the other side closes."""
+    found = b""
+    while chunk := connection.recv(65_536):
+        found += chunk
+    return found
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen in {PATIENCE} s"
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and is more than its exit code."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 class Server:
     """A serving container's process."""
 
-    def __init__(self, root: Path, **environment: str) -> None:
-        self.port = free_port()
+    def __init__(self, root: Path, output: int | None = None, **environment: str) -> None:
+        given = environment.get("SAGEMAKER_BIND_TO_PORT", "")
+        self.port = int(given) if given.isdigit() else free_port()
         settings = {
             "FLEETCAST_ML_ROOT": str(root),
             "FLEETCAST_BIND_HOST": "127.0.0.1",
             "SAGEMAKER_BIND_TO_PORT": str(self.port),
             **environment,
         }
+        # A file: nobody reads a pipe while thousands of loads are logged, and a full one stops the container.
+        self._output = tempfile.NamedTemporaryFile(mode="ab")  # noqa: SIM115 - closed by close()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "fleetcast_serving", "serve"],
             env={**os.environ, **settings},
-            stdout=subprocess.PIPE,
+            stdout=self._output if output is None else output,
             stderr=subprocess.STDOUT,
-            text=True,
         )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
 
     def wait(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.process.communicate()
+            assert self.process.poll() is None, self.log()
             try:
                 self.client.get("/ping")
             except httpx.TransportError:
@@ -95,27 +121,52 @@ class Server:
     def invoke(self, name: str, document: Any) -> httpx.Response:
         return self.client.post(f"/models/{name}/invoke", json=document)
 
+    def anew(self, method: str, path: str, document: Any = None) -> httpx.Response:
+        """Ask on a connection of its own, which may lead to any of the workers."""
+        with httpx.Client(base_url=self.client.base_url, timeout=PATIENCE) as client:
+            return client.request(method, path, json=document)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+
+    def children(self) -> list[int]:
+        """Return the processes below the first one: the keeper, then the workers."""
+        pid = self.process.pid
+        return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
     def unload_everything(self) -> None:
         while models := self.client.get("/models").json()["models"]:
             for model in models:
                 assert self.client.delete(f"/models/{model['modelName']}").status_code == 200
 
+    def log(self) -> str:
+        """Return what the container has written so far."""
+        return Path(self._output.name).read_text()
+
     def stop(self) -> str:
         """End the process and return what it logged."""
         self.client.close()
         self.process.terminate()
-        output, _ = self.process.communicate(timeout=PATIENCE)
-        return output
+        return self.ended()
+
+    def ended(self) -> str:
+        """Wait until the process has ended by itself and return what it logged."""
+        self.process.wait(timeout=PATIENCE)
+        return self.log()
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(timeout=PATIENCE)
+        self.client.close()
+        self._output.close()
 
 
 @contextmanager
-def serving(root: Path, **environment: str) -> Iterator[Server]:
-    server = Server(root, **environment)
+def serving(root: Path, output: int | None = None, **environment: str) -> Iterator[Server]:
+    server = Server(root, output, **environment)
     try:
         server.wait()
         yield server
     finally:
-        if server.process.poll() is None:
-            server.process.kill()
-        server.client.close()
-        server.process.communicate(timeout=PATIENCE)
+        server.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.containers.serving_support import RUN_ID, Server, lay_out, serving
+from tests.containers.serving_support import RUN_ID, Server, lay_out, naive_model, serving
 
 BUDGET = 40_000
 
@@ -18,10 +18,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
 
 
-@pytest.fixture(scope="module")
-def process(folder: Path) -> Iterator[Server]:
-    budget = {"FLEETCAST_MODEL_BUDGET_BYTES": str(BUDGET), "SAGEMAKER_MULTI_MODEL": "true"}
-    with serving(folder, **budget) as server:
+@pytest.fixture(scope="module", params=["1", "3"], ids=["one worker", "three workers"])
+def process(folder: Path, request: pytest.FixtureRequest) -> Iterator[Server]:
+    settings = {
+        "FLEETCAST_MODEL_BUDGET_BYTES": str(BUDGET),
+        "SAGEMAKER_MULTI_MODEL": "true",
+        "FLEETCAST_SERVING_WORKERS": request.param,
+    }
+    with serving(folder, **settings) as server:
         yield server
 
 
@@ -46,6 +50,36 @@ def test_ping_is_healthy_with_no_model_loaded(server: Server) -> None:
     answer = server.client.get("/ping")
 
     assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_what_is_loaded_through_any_connection_is_loaded_for_all(server: Server, url: str) -> None:
+    """Each new connection may lead to another worker, and none of them may know better than the others."""
+    server.load("meter-7", url)
+
+    entry = {"modelName": "meter-7", "modelUrl": url}
+    for _ in range(20):
+        assert server.anew("POST", "/models/meter-7/invoke", {"period": 1}).status_code == 200
+        assert server.anew("GET", "/models").json() == {"models": [entry]}
+        assert server.anew("POST", "/models", {"model_name": "meter-7", "url": url}).status_code == 409
+    assert server.anew("DELETE", "/models/meter-7").status_code == 200
+    for _ in range(20):
+        assert server.anew("POST", "/models/meter-7/invoke", {"period": 1}).status_code == 404
+        assert server.anew("GET", "/models/meter-7").status_code == 404
+        assert server.anew("GET", "/models").json() == {"models": []}
+
+
+def test_a_model_that_replaces_another_of_its_name_answers_for_all(
+    server: Server, url: str, folder: Path
+) -> None:
+    other = str(folder / "other" / "model")
+    if not Path(other).exists():
+        lay_out(folder, "other", naive_model("other-customer"))
+    for where, customer in ((url, "meter-7"), (other, "other-customer"), (url, "meter-7")):
+        assert server.anew("POST", "/models", {"model_name": "m", "url": where}).status_code == 200
+        for _ in range(8):
+            answer = server.anew("POST", "/models/m/invoke", {"period": 1})
+            assert answer.json()["customer_id"] == customer
+        assert server.anew("DELETE", "/models/m").status_code == 200
 
 
 def test_a_loaded_model_is_listed_described_and_answers(server: Server, url: str) -> None:
@@ -125,7 +159,7 @@ def test_a_model_beyond_the_budget_is_refused_until_another_goes(server: Server,
         assert loaded < 100
 
     assert (answer.status_code, code_of(answer)) == (507, "OutOfMemory")
-    assert "the least recently used model is 'm0'" in answer.json()["message"]
+    assert f"of {BUDGET} are used; {loaded} models are loaded" in answer.json()["message"]
     assert server.invoke("m0", {"period": 1}).status_code == 200, "nothing was unloaded by itself"
     server.client.delete("/models/m1")
     assert server.load("another", url).status_code == 200

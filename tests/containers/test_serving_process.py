@@ -4,12 +4,12 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
-from tests.containers.serving_support import PATIENCE, Server, free_port, lay_out, naive_model, serving
+from tests.containers.serving_support import Server, free_port, lay_out, naive_model, serving
 
+from fleetcast.domain.names import artifact_name
 from fleetcast_engine import pack
 
 
@@ -42,10 +42,39 @@ def test_without_the_multi_model_flag_the_one_model_is_served(tmp_path: Path) ->
     assert "Traceback" not in log
 
 
+def test_a_bundle_answers_for_the_customer_whom_the_request_names(tmp_path: Path) -> None:
+    folder = tmp_path / "model" / "bundle"
+    folder.mkdir(parents=True)
+    for customer in ("meter-7", "meter-8"):
+        (folder / artifact_name(customer)).write_bytes(pack(naive_model(customer)))
+
+    with serving(tmp_path, FLEETCAST_SERVING_WORKERS="2") as server:
+        for customer in ("meter-7", "meter-8") * 5:
+            answer = server.anew("POST", "/invocations", {"period": 1, "customer_id": customer})
+            assert answer.json()["customer_id"] == customer
+        unknown = server.anew("POST", "/invocations", {"period": 1, "customer_id": "meter-9"})
+        lines = b'{"period": 1, "customer_id": "meter-7"}\n{"period": 2, "customer_id": "meter-8"}\n'
+        many = server.client.post(
+            "/invocations", content=lines, headers={"content-type": "application/jsonlines"}
+        )
+
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "CustomerNotFound")
+    assert unknown.json()["field"] == "customer_id"
+    assert [json.loads(line)["customer_id"] for line in many.text.splitlines()] == ["meter-7", "meter-8"]
+    assert many.headers["content-type"] == "application/jsonlines"
+
+
+def test_a_batch_transform_is_told_what_suits_the_container(tmp_path: Path) -> None:
+    with serving(single_model_root(tmp_path), FLEETCAST_SERVING_WORKERS="2") as server:
+        told = server.client.get("/execution-parameters").json()
+
+    assert told == {"MaxConcurrentTransforms": 2, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 5}
+
+
 def test_without_a_model_a_single_model_container_says_so_and_ends(tmp_path: Path) -> None:
     server = Server(tmp_path)
-    output, _ = server.process.communicate(timeout=PATIENCE)
-    server.client.close()
+    output = server.ended()
+    server.close()
 
     assert server.process.returncode == 1
     assert output.startswith("fleetcast: cannot serve: there is no model.json in")
@@ -53,12 +82,17 @@ def test_without_a_model_a_single_model_container_says_so_and_ends(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("SAGEMAKER_BIND_TO_PORT", "http"), ("FLEETCAST_MODEL_BUDGET_BYTES", "-1")],
+    [
+        ("SAGEMAKER_BIND_TO_PORT", "http"),
+        ("FLEETCAST_MODEL_BUDGET_BYTES", "-1"),
+        ("FLEETCAST_SERVING_WORKERS", "0"),
+        ("FLEETCAST_MAX_IN_FLIGHT", "1e3"),
+    ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, variable: str, value: str) -> None:
     server = Server(tmp_path, **{"SAGEMAKER_MULTI_MODEL": "true", variable: value})
-    output, _ = server.process.communicate(timeout=PATIENCE)
-    server.client.close()
+    output = server.ended()
+    server.close()
 
     assert server.process.returncode == 1
     assert f"{variable} must be a whole number from 1 to" in output
@@ -71,37 +105,12 @@ def test_a_port_that_is_taken_ends_the_container(tmp_path: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         server = Server(tmp_path, SAGEMAKER_MULTI_MODEL="true", SAGEMAKER_BIND_TO_PORT=port)
-        output, _ = server.process.communicate(timeout=PATIENCE)
-        server.client.close()
+        output = server.ended()
+        server.close()
 
     assert server.process.returncode != 0
-    assert "address already in use" in output
-
-
-def test_sigterm_lets_a_running_request_finish(tmp_path: Path) -> None:
-    body = b'{"period": 3}'
-    head = (
-        b"POST /models/m/invoke HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-        b"content-length: %d\r\n\r\n" % len(body)
-    )
-    with serving(tmp_path, SAGEMAKER_MULTI_MODEL="true") as server:
-        server.load("m", lay_out(tmp_path, "m"))
-        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
-            client.sendall(head + body[:4])
-            time.sleep(0.3)
-            began = time.monotonic()
-            server.process.terminate()
-            time.sleep(0.3)
-            client.sendall(body[4:])
-            received = b""
-            while chunk := client.recv(65_536):
-                received += chunk
-        server.process.communicate(timeout=PATIENCE)
-
-    assert received.startswith(b"HTTP/1.1 200 OK")
-    assert len(json.loads(received.partition(b"\r\n\r\n")[2])["forecast"]) == 3
-    assert server.process.returncode == 0
-    assert time.monotonic() - began < 30
+    assert "cannot listen on 127.0.0.1" in output
+    assert "in use" in output
 
 
 def test_the_log_says_which_artifact_a_name_stands_for(tmp_path: Path) -> None:
@@ -127,6 +136,27 @@ def test_a_linked_model_file_is_not_followed(tmp_path: Path) -> None:
 
     assert answer.status_code == 422
     assert "is not an ordinary file" in answer.json()["message"]
+
+
+def test_nothing_is_written_but_to_standard_output(tmp_path: Path) -> None:
+    """`/opt/ml/model` is read-only, and nothing outside `/tmp` is promised to be writable."""
+    root = tmp_path / "ml"
+    root.mkdir()
+    url = lay_out(root, "m")
+    before = sorted(path for path in tmp_path.rglob("*"))
+
+    with serving(root, SAGEMAKER_MULTI_MODEL="true", HOME=str(tmp_path), TMPDIR=str(tmp_path)) as server:
+        server.load("m", url)
+        server.invoke("m", {"period": 3})
+        opened = [
+            str(link.readlink())
+            for pid in (server.process.pid, *server.children())
+            for link in Path(f"/proc/{pid}/fd").iterdir()
+        ]
+        server.stop()
+
+    assert sorted(path for path in tmp_path.rglob("*")) == before
+    assert [name for name in opened if name.startswith(str(tmp_path))] == []
 
 
 def test_any_other_command_is_refused() -> None:

@@ -1,153 +1,396 @@
-"""The registry and the contract on toy models whose timing a test can hold in its hand."""
+"""The keeper and its workers on toy models whose timing a test can hold in its hand."""
 
 import asyncio
-import logging
+import random
+import socket
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
-import httpx
 import pytest
 
-from fleetcast_serving.contract import multi_model
-from fleetcast_serving.errors import AlreadyLoaded, LoadFailed, NotLoaded, OutOfMemory
-from fleetcast_serving.registry import Registry
+from fleetcast_serving.errors import AlreadyLoaded, KeeperGone, LoadFailed, NotLoaded, OutOfMemory
+from fleetcast_serving.registry.catalog import Catalog, Entry
+from fleetcast_serving.registry.keeper import Keeper
+from fleetcast_serving.registry.leases import Leases
+
+EACH = Entry(1, "a", "u", b"u").size
 
 
 @dataclass
 class ToyModel:
-    """A model that takes ten bytes and does what it is told."""
+    """A model that only knows which document it was made of."""
 
-    url: str
-    size: int = 10
-    behave: Callable[[], None] = field(default=lambda: None)
-
-    @property
-    def loaded(self) -> None:
-        self.behave()
+    text: str
+    size: int = 100
 
 
-def registry(budget: int = 100) -> Registry[ToyModel]:
-    return Registry(ToyModel, budget)
+class Toys:
+    """A keeper and workers in one event loop, over real sockets."""
+
+    def __init__(
+        self, read: Callable[[str], bytes] = str.encode, room: int = 10, cache: int = 10_000
+    ) -> None:
+        self.counted: Counter[str] = Counter()
+        self.reported: list[bytes] = []
+        self.catalog = Catalog(room * EACH)
+        self.keeper = Keeper(self.catalog, read, self.reported.append, self._count)
+        self.orphaned = 0
+        self._cache = cache
+        self._workers: list[Leases[ToyModel]] = []
+        self._ends: list[socket.socket] = []
+
+    def _count(self, event: str) -> None:
+        self.counted[event] += 1
+
+    def _lost(self) -> None:
+        self.orphaned += 1
+
+    async def worker(self, decode: Callable[[bytes], ToyModel] | None = None) -> Leases[ToyModel]:
+        keepers, workers = socket.socketpair()
+        self._ends.append(workers)
+        await self.keeper.attach(keepers)
+        leases = Leases(decode or (lambda document: ToyModel(document.decode())), self._cache, self._lost)
+        self._workers.append(leases)
+        return await leases.connect(workers)
+
+    def kill(self, worker: int) -> None:
+        """Break a worker's connection as its end would."""
+        self._ends[worker].shutdown(socket.SHUT_RDWR)
+
+    async def close(self) -> None:
+        for leases in self._workers:
+            await leases.close()
+        await turns()
+        assert self.keeper.workers == 0
+
+
+def play(scenario: Callable[[Toys], Awaitable[None]], **options: object) -> Toys:
+    toys = Toys(**options)  # type: ignore[arg-type]
+
+    async def run() -> None:
+        try:
+            await scenario(toys)
+        finally:
+            await toys.close()
+
+    asyncio.run(run())
+    return toys
+
+
+async def turns(number: int = 20) -> None:
+    """Let everything happen that needs nothing but time in the event loop."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.02)
+
+
+async def text_of(worker: Leases[ToyModel], name: str) -> str:
+    lease = await worker.lease(name)
+    try:
+        return lease.model.text
+    finally:
+        worker.release(lease)
+
+
+def test_a_model_that_one_worker_loads_is_there_for_the_others() -> None:
+    async def scenario(toys: Toys) -> None:
+        one, two = await toys.worker(), await toys.worker()
+        await one.load("m", "u")
+        assert await text_of(two, "m") == "u"
+        assert await two.url("m") == "u"
+        assert await two.page("", 10) == [("m", "u")]
+        await two.unload("m")
+        for worker in (one, two):
+            assert worker.ready("m") is None
+            with pytest.raises(NotLoaded, match="model 'm' is not loaded"):
+                await worker.lease("m")
+
+    assert play(scenario).counted == {"loads": 1, "unloads": 1}
 
 
 def test_concurrent_loads_of_one_model_read_it_once() -> None:
     reads = []
     gate = threading.Event()
 
-    def read(url: str) -> ToyModel:
+    def read(url: str) -> bytes:
         reads.append(url)
         assert gate.wait(10)
-        return ToyModel(url)
+        return b"x"
 
-    async def scenario() -> list[object]:
-        models = Registry(read, 100)
-        loads = [asyncio.create_task(models.load("m", "u")) for _ in range(5)]
-        await asyncio.sleep(0.05)
+    async def scenario(toys: Toys) -> None:
+        workers = [await toys.worker() for _ in range(3)]
+        loads = [asyncio.create_task(worker.load("m", "u")) for worker in workers for _ in range(3)]
+        await turns()
         gate.set()
-        return list(await asyncio.gather(*loads, return_exceptions=True))
+        outcomes = list(await asyncio.gather(*loads, return_exceptions=True))
+        assert outcomes.count(None) == 1
+        assert sum(isinstance(outcome, AlreadyLoaded) for outcome in outcomes) == 8
 
-    outcomes = asyncio.run(scenario())
-
+    play(scenario, read=read)
     assert reads == ["u"]
-    assert outcomes.count(None) == 1
-    assert sum(isinstance(outcome, AlreadyLoaded) for outcome in outcomes) == 4
 
 
 def test_everybody_who_waits_for_a_failing_load_hears_of_it() -> None:
     gate = threading.Event()
 
-    def read(_url: str) -> ToyModel:
+    def read(_url: str) -> bytes:
         assert gate.wait(10)
         raise LoadFailed("broken")
 
-    async def scenario() -> list[object]:
-        models = Registry(read, 100)
-        loads = [asyncio.create_task(models.load("m", "u")) for _ in range(3)]
-        await asyncio.sleep(0.05)
+    async def scenario(toys: Toys) -> None:
+        worker = await toys.worker()
+        loads = [asyncio.create_task(worker.load("m", "u")) for _ in range(3)]
+        await turns()
         gate.set()
-        outcomes: list[object] = list(await asyncio.gather(*loads, return_exceptions=True))
-        assert models.page("", 10) == []
-        return outcomes
+        outcomes = await asyncio.gather(*loads, return_exceptions=True)
+        assert [str(outcome) for outcome in outcomes if isinstance(outcome, LoadFailed)] == ["broken"] * 3
+        assert await worker.page("", 10) == []
 
-    assert all(isinstance(outcome, LoadFailed) for outcome in asyncio.run(scenario()))
+    assert play(scenario, read=read).counted["load_failures"] == 1
+
+
+def test_a_slow_disk_keeps_nobody_else_waiting() -> None:
+    gate = threading.Event()
+
+    def read(url: str) -> bytes:
+        assert url == "fast" or gate.wait(10)
+        return b"x"
+
+    async def scenario(toys: Toys) -> None:
+        worker = await toys.worker()
+        slow = asyncio.create_task(worker.load("slow", "slow"))
+        await turns()
+        await worker.load("fast", "fast")
+        await worker.ping()
+        assert not slow.done()
+        gate.set()
+        await slow
+
+    play(scenario, read=read)
 
 
 def test_unloading_waits_for_those_who_use_the_model() -> None:
-    async def scenario() -> None:
-        models = registry(budget=10)
-        await models.load("m", "u")
-        with models.lease("m"):
-            unloading = asyncio.create_task(models.unload("m"))
-            await asyncio.sleep(0.05)
-            assert not unloading.done()
-            with pytest.raises(NotLoaded):
-                models.url("m")
-            with pytest.raises(OutOfMemory):
-                await models.load("other", "u")
+    async def scenario(toys: Toys) -> None:
+        one, two = await toys.worker(), await toys.worker()
+        await one.load("m", "u")
+        lease = await two.lease("m")
+        unloading = asyncio.create_task(one.unload("m"))
+        await turns()
+        assert not unloading.done()
+        with pytest.raises(NotLoaded):
+            await one.url("m")
+        with pytest.raises(NotLoaded):
+            await two.lease("m")
+        with pytest.raises(OutOfMemory):
+            await one.load("n", "u")
+        two.release(lease)
         await unloading
-        await models.load("other", "u")
+        await one.load("n", "u")
 
-    asyncio.run(scenario())
+    play(scenario, room=1)
 
 
 def test_a_model_in_use_can_be_loaded_anew_while_the_old_one_goes() -> None:
-    async def scenario() -> None:
-        models = registry(budget=20)
-        await models.load("m", "old")
-        with models.lease("m") as old:
-            unloading = asyncio.create_task(models.unload("m"))
-            await asyncio.sleep(0)
-            await models.load("m", "new")
-            assert (old.url, models.url("m")) == ("old", "new")
+    async def scenario(toys: Toys) -> None:
+        worker = await toys.worker()
+        await worker.load("m", "1")
+        old = await worker.lease("m")
+        unloading = asyncio.create_task(worker.unload("m"))
+        await turns()
+        await worker.load("m", "2")
+        assert (old.model.text, await text_of(worker, "m")) == ("1", "2")
+        worker.release(old)
         await unloading
-        assert models.url("m") == "new"
+        assert await text_of(worker, "m") == "2"
+        await worker.unload("m")
+        assert toys.catalog.used == 0
 
-    asyncio.run(scenario())
+    play(scenario)
 
 
-def test_the_least_recently_used_model_is_named_when_memory_is_short() -> None:
-    async def scenario() -> None:
-        models = registry(budget=20)
-        await models.load("a", "u")
-        await models.load("b", "u")
-        with models.lease("a"):
-            pass
-        with pytest.raises(OutOfMemory, match="least recently used model is 'b'"):
-            await models.load("c", "u")
+def test_a_worker_that_dies_gives_back_what_it_held() -> None:
+    async def scenario(toys: Toys) -> None:
+        one, two = await toys.worker(), await toys.worker()
+        await one.load("m", "u")
+        await two.lease("m")
+        unloading = asyncio.create_task(one.unload("m"))
+        await turns()
+        assert not unloading.done()
+        toys.kill(1)
+        await unloading
+        assert toys.keeper.workers == 1
+        assert await one.page("", 10) == []
 
-    asyncio.run(scenario())
+    assert play(scenario).orphaned == 1
+
+
+def test_the_least_recently_used_model_makes_room_for_another_one_in_a_worker() -> None:
+    decoded: Counter[str] = Counter()
+
+    def decode(document: bytes) -> ToyModel:
+        decoded[document.decode()] += 1
+        return ToyModel(document.decode())
+
+    async def scenario(toys: Toys) -> None:
+        worker = await toys.worker(decode)
+        for name in "abc":
+            await worker.load(name, name)
+        for name in "abaca":
+            assert await text_of(worker, name) == name
+        assert decoded == {"a": 1, "b": 1, "c": 1}
+        assert worker.ready("b") is None
+        assert await text_of(worker, "b") == "b"
+        assert decoded["b"] == 2
+
+    # Each takes its own 100 bytes and what is around it.
+    play(scenario, cache=1100)
+
+
+def test_a_model_in_use_is_never_the_one_that_goes() -> None:
+    """Its name could be asked for again while the keeper believes that nobody has it."""
+
+    async def scenario(toys: Toys) -> None:
+        worker = await toys.worker()
+        await worker.load("a", "a")
+        await worker.load("b", "b")
+        used = await worker.lease("a")
+        assert await text_of(worker, "b") == "b"
+        assert worker.ready("a") is used
+        worker.release(used)
+
+    play(scenario, cache=1)
+
+
+def test_a_document_that_cannot_be_decoded_is_not_held() -> None:
+    def decode(_document: bytes) -> ToyModel:
+        raise LoadFailed("broken")
+
+    async def scenario(toys: Toys) -> None:
+        worker = await toys.worker(decode)
+        await worker.load("m", "u")
+        with pytest.raises(LoadFailed):
+            await worker.lease("m")
+        await worker.unload("m")
+
+    play(scenario)
+
+
+def test_a_model_beyond_the_budget_is_refused_until_another_goes() -> None:
+    async def scenario(toys: Toys) -> None:
+        worker = await toys.worker()
+        await worker.load("a", "u")
+        await worker.load("b", "u")
+        with pytest.raises(OutOfMemory, match="2 models are loaded"):
+            await worker.load("c", "u")
+        await worker.unload("a")
+        await worker.load("c", "u")
+        assert toys.catalog.used == 2 * EACH
+
+    play(scenario, room=2)
 
 
 def test_a_machine_without_memory_is_out_of_memory() -> None:
-    def read(_url: str) -> ToyModel:
+    def read(_url: str) -> bytes:
         raise MemoryError
 
-    async def scenario() -> None:
-        await Registry(read, 100).load("m", "u")
+    async def scenario(toys: Toys) -> None:
+        worker = await toys.worker()
+        with pytest.raises(OutOfMemory, match="the machine has no memory left"):
+            await worker.load("m", "u")
 
-    with pytest.raises(OutOfMemory):
-        asyncio.run(scenario())
+    play(scenario, read=read)
 
 
-def test_an_unexpected_error_is_a_number_that_the_log_explains(caplog: pytest.LogCaptureFixture) -> None:
-    def explode() -> None:
-        raise ZeroDivisionError("customer 7's secret")
+def test_a_bug_in_the_keeper_is_an_error_of_the_call_and_no_end_of_the_keeper(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def read(_url: str) -> bytes:
+        raise ZeroDivisionError
 
-    async def scenario() -> httpx.Response:
-        models = Registry(lambda url: ToyModel(url, behave=explode), 100)
-        transport = httpx.ASGITransport(multi_model(models))
-        async with httpx.AsyncClient(transport=transport, base_url="http://container") as client:
-            await client.post("/models", json={"model_name": "m", "url": "u"})
-            return await client.post("/models/m/invoke", json={"period": 1})
+    async def scenario(toys: Toys) -> None:
+        worker = await toys.worker()
+        with pytest.raises(RuntimeError, match="the keeper failed: ZeroDivisionError"):
+            await worker.load("m", "u")
+        await worker.ping()
 
-    with caplog.at_level(logging.ERROR):
-        answer = asyncio.run(scenario())
-
-    assert answer.status_code == 500
-    problem = answer.json()
-    assert (problem["code"], problem["field"]) == ("InternalError", None)
-    assert "secret" not in answer.text
-    number = problem["message"].rpartition(" ")[2]
-    assert number in caplog.text
+    play(scenario, read=read)
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_keeper_that_does_not_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(_toys: Toys) -> None:
+        silent, mine = socket.socketpair()
+        worker = await Leases(lambda _: ToyModel(""), 100, lambda: None).connect(mine)
+        with pytest.raises(KeeperGone, match="has not answered"):
+            await worker.ping()
+        await worker.close()
+        silent.close()
+
+    monkeypatch.setattr("fleetcast_serving.registry.leases._PING_SECONDS", 0.05)
+    play(scenario)
+
+
+def test_what_a_worker_counts_arrives() -> None:
+    async def scenario(toys: Toys) -> None:
+        worker = await toys.worker()
+        worker.report(b"{}")
+        await worker.ping()
+
+    assert play(scenario).reported == [b"{}"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_order_of_events_answers_from_a_model_that_was_unloaded(seed: int) -> None:
+    """Loads, uses of any length and unloads at once, from all workers, with caches that hold next to nothing."""
+    chance = random.Random(seed)
+
+    async def scenario(toys: Toys) -> None:
+        workers = [await toys.worker() for _ in range(3)]
+        versions: Counter[str] = Counter()
+        gone: Counter[str] = Counter()
+
+        async def replace(name: str) -> None:
+            for _ in range(10):
+                versions[name] += 1
+                await chance.choice(workers).load(name, str(versions[name]))
+                await asyncio.sleep(chance.choice((0, 0, 0.001)))
+                await chance.choice(workers).unload(name)
+                gone[name] = versions[name]
+
+        async def use() -> None:
+            for _ in range(60):
+                name, worker = chance.choice("abc"), chance.choice(workers)
+                oldest = gone[name] + 1
+                try:
+                    lease = await worker.lease(name)
+                except NotLoaded:
+                    continue
+                for _ in range(chance.randrange(3)):
+                    await asyncio.sleep(0)
+                assert int(lease.model.text) >= oldest
+                worker.release(lease)
+
+        await asyncio.gather(*(replace(name) for name in "abc"), *(use() for _ in range(9)))
+        assert toys.catalog.used == 0
+        assert len(toys.catalog) == 0
+
+    play(scenario, cache=600)
+
+
+def test_names_stay_sorted_whatever_comes_and_goes() -> None:
+    chance = random.Random(7)
+    catalog, names = Catalog(10**9), set[str]()
+    for _ in range(500):
+        name = str(chance.randrange(100))
+        if name in names:
+            catalog.free(catalog.take_out(name))
+            names.remove(name)
+        else:
+            catalog.add(name, "u", b"x")
+            names.add(name)
+    listed: list[str] = []
+    while page := catalog.page(listed[-1] if listed else "", 7):
+        listed += [name for name, _ in page]
+    assert listed == sorted(names)

@@ -1,4 +1,4 @@
-"""S3, ECR and CloudWatch for the tests of our own services: MiniStack alone, and toy containers."""
+"""S3, ECR and CloudWatch for the tests of our own services: MiniStack with its one repair, and toy containers."""
 
 import os
 import socket
@@ -13,6 +13,12 @@ import pytest
 from tests.contract.lab import Lab
 
 SERVICES = "s3,ecr,monitoring,logs,ssm,secretsmanager"
+MINISTACK = """
+import runpy
+from fleetcast_local import scaling_alarms
+scaling_alarms.install()
+runpy.run_module("ministack", run_name="__main__")
+"""
 
 
 def free_port() -> int:
@@ -39,7 +45,7 @@ def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ministack"], env=settings, cwd=folder, stdout=log, stderr=log
+            [sys.executable, "-c", MINISTACK], env=settings, cwd=folder, stdout=log, stderr=log
         )
     try:
         url = f"http://127.0.0.1:{port}"

@@ -15,12 +15,13 @@ from botocore.config import Config
 from botocore.validate import ParamValidator
 
 from fleetcast_local.codebuild import LocalCodeBuild
+from fleetcast_local.sagemaker.scaling import Scaling
 from fleetcast_local.sagemaker.service import InvokeResponse, LocalSageMaker, Timing
 
 T = TypeVar("T")
 
 ROLE = "arn:aws:iam::000000000000:role/fleetcast-sagemaker"
-QUICK = Timing(job_grace=5, serving_grace=2, startup=10, model_wait=10, drain=10, scan=0.1, metrics=60)
+QUICK = Timing(job_grace=5, serving_grace=2, startup=10, model_wait=10, drain=10, scan=0.1, minute=60)
 
 
 def held_to_model(service: str, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
@@ -81,9 +82,14 @@ class Lab:
     def details(self, detail_type: str) -> list[dict[str, Any]]:
         return [detail for _, kind, detail in self.events if kind == detail_type]
 
-    def start_sagemaker(self, timing: Timing = QUICK) -> LocalSageMaker:
+    def start_sagemaker(self, timing: Timing = QUICK, scaling: Scaling | None = None) -> LocalSageMaker:
         service = LocalSageMaker(
-            self.store, self.client, environment={"LOCAL_CLOUD": "yes"}, emit=self.emit, timing=timing
+            self.store,
+            self.client,
+            environment={"LOCAL_CLOUD": "yes"},
+            emit=self.emit,
+            timing=timing,
+            scaling=scaling,
         )
         service.start()
         self._services.append(service)

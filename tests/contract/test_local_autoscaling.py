@@ -1,10 +1,9 @@
-"""Scalable targets and policies are checked as AWS checks them."""
+"""Scalable targets and policies are checked as AWS checks them, and their alarms are there to be seen."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.lab import held_to_model
+from tests.contract.lab import Lab, held_to_model
 
 from fleetcast_local.autoscaling import LocalAutoScaling
 from fleetcast_local.service_model import ApiError
@@ -26,24 +25,67 @@ POLICY: dict[str, Any] = TARGET | {
 }
 
 
+class SageMaker:
+    """Knows one endpoint with several variants, and changes their capacity as far as it is told to."""
+
+    def __init__(self) -> None:
+        self.count = 1
+        self.refusal = ""
+        self.failure = ""
+
+    def __call__(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        if params["EndpointName"] != "fleet":
+            raise ApiError("ValidationException", "Could not find endpoint")
+        if operation == "UpdateEndpointWeightsAndCapacities":
+            return self._update(params["DesiredWeightsAndCapacities"][0]["DesiredInstanceCount"])
+        assert operation == "DescribeEndpoint"
+        counts = {"CurrentInstanceCount": self.count, "DesiredInstanceCount": self.count}
+        variants = [{"VariantName": name} | counts for name in ("AllTraffic", "blue", "green", "red")]
+        return {
+            "EndpointStatus": "InService",
+            "ProductionVariants": variants,
+            "FailureReason": self.failure,
+        }
+
+    def _update(self, count: int) -> dict[str, Any]:
+        if self.refusal:
+            raise ApiError("ValidationException", self.refusal)
+        if not self.failure:
+            self.count = count
+        return {}
+
+
 class AutoScaling:
-    def __init__(self, store: Path) -> None:
-        self.service = LocalAutoScaling(store, variant_exists=lambda endpoint, _: endpoint == "fleet")
+    def __init__(self, lab: Lab) -> None:
+        self.sagemaker = SageMaker()
+        self.service = LocalAutoScaling(lab.store, lab.client, self.sagemaker)
 
     def call(self, operation: str, **params: Any) -> dict[str, Any]:
         return held_to_model("application-autoscaling", operation, self.service.call(operation, params))
 
+    def minutes(self, number: int, invocations: float) -> int:
+        """Let minutes pass with so many invocations per instance; return the instances afterwards."""
+        for _ in range(number):
+            self.service.minute({("fleet", "AllTraffic"): invocations})
+        return self.sagemaker.count
+
+    def activities(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.call("DescribeScalingActivities", ServiceNamespace="sagemaker")[
+            "ScalingActivities"
+        ]
+        return found
+
 
 @pytest.fixture
-def scaling(tmp_path: Path) -> AutoScaling:
-    return AutoScaling(tmp_path)
+def scaling(lab: Lab) -> AutoScaling:
+    return AutoScaling(lab)
 
 
-def test_a_target_and_its_policy_are_kept_and_survive_a_restart(scaling: AutoScaling, tmp_path: Path) -> None:
+def test_a_target_and_its_policy_are_kept_and_survive_a_restart(scaling: AutoScaling, lab: Lab) -> None:
     arn = scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, Tags={"run": "r1"}, **TARGET)
     scaling.call("PutScalingPolicy", **POLICY)
 
-    again = AutoScaling(tmp_path)
+    again = AutoScaling(lab)
     [target] = again.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"]
     [policy] = again.call("DescribeScalingPolicies", ServiceNamespace="sagemaker")["ScalingPolicies"]
 
@@ -68,7 +110,7 @@ def test_putting_a_policy_again_replaces_it(scaling: AutoScaling) -> None:
     first = scaling.call("PutScalingPolicy", **POLICY)
     second = scaling.call("PutScalingPolicy", **POLICY)
 
-    assert first["PolicyARN"] == second["PolicyARN"]
+    assert first == second
     assert len(scaling.service.policies(TARGET["ResourceId"])) == 1
 
 
@@ -128,6 +170,34 @@ def test_a_policy_that_aws_refuses_is_refused(
         scaling.call("PutScalingPolicy", **(POLICY | {name: POLICY[name] | configuration}))
 
 
+def test_a_policy_has_the_two_alarms_that_aws_would_make(scaling: AutoScaling, lab: Lab) -> None:
+    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
+
+    answer = scaling.call("PutScalingPolicy", **POLICY)
+
+    names = [alarm["AlarmName"] for alarm in answer["Alarms"]]
+    alarms = lab.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+    high, low = sorted(alarms, key=lambda alarm: str(alarm["AlarmName"]))
+    assert high["AlarmName"].startswith("TargetTracking-endpoint/fleet/variant/AllTraffic-AlarmHigh-")
+    assert (high["EvaluationPeriods"], high["Period"], high["Threshold"]) == (3, 60, 30_000)
+    assert (low["EvaluationPeriods"], low["Period"], low["Threshold"]) == (15, 60, 27_000)
+    assert (high["MetricName"], high["Statistic"]) == ("InvocationsPerInstance", "Sum")
+    assert high["AlarmActions"] == [answer["PolicyARN"]]
+
+
+def test_suspending_one_direction_leaves_the_others_as_they_were(scaling: AutoScaling) -> None:
+    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
+    scaling.call("RegisterScalableTarget", SuspendedState={"DynamicScalingInSuspended": True}, **TARGET)
+
+    [target] = scaling.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"]
+
+    assert target["SuspendedState"] == {
+        "DynamicScalingInSuspended": True,
+        "DynamicScalingOutSuspended": False,
+        "ScheduledScalingSuspended": False,
+    }
+
+
 def test_a_policy_needs_a_registered_target(scaling: AutoScaling) -> None:
     with pytest.raises(ApiError, match="No scalable target registered") as refused:
         scaling.call("PutScalingPolicy", **POLICY)
@@ -152,12 +222,16 @@ def test_deregistering_takes_the_policies_along(scaling: AutoScaling) -> None:
         scaling.call("DeregisterScalableTarget", **TARGET)
 
 
-def test_a_policy_can_be_deleted_once(scaling: AutoScaling) -> None:
+def test_a_policy_can_be_deleted_once_and_takes_its_alarms_along(scaling: AutoScaling, lab: Lab) -> None:
     scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
     scaling.call("PutScalingPolicy", **POLICY)
 
+    [policy] = scaling.call("DescribeScalingPolicies", ServiceNamespace="sagemaker")["ScalingPolicies"]
+    names = [alarm["AlarmName"] for alarm in policy["Alarms"]]
+
     scaling.call("DeleteScalingPolicy", PolicyName="invocations", **TARGET)
 
+    assert lab.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"] == []
     with pytest.raises(ApiError, match="No scaling policy found"):
         scaling.call("DeleteScalingPolicy", PolicyName="invocations", **TARGET)
 
@@ -179,3 +253,92 @@ def test_targets_are_listed_in_pages(scaling: AutoScaling) -> None:
         1,
     )
     assert scaling.call("DescribeScalingActivities", ServiceNamespace="sagemaker")["ScalingActivities"] == []
+
+
+def test_a_change_that_sagemaker_refuses_is_a_failed_activity_and_tried_again(scaling: AutoScaling) -> None:
+    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
+    scaling.call("PutScalingPolicy", **POLICY)
+    scaling.sagemaker.refusal = "Cannot update in-progress endpoint"
+
+    assert scaling.minutes(3, 90_000) == 1
+    [failed] = scaling.activities()
+    assert failed["StatusCode"] == "Failed"
+    assert failed["StatusMessage"].endswith("Reason: Cannot update in-progress endpoint")
+
+    scaling.sagemaker.refusal = ""
+    assert scaling.minutes(1, 90_000) == 3
+    assert [activity["StatusCode"] for activity in scaling.activities()] == ["Successful", "Failed"]
+
+
+def test_instances_that_never_come_leave_an_unfulfilled_activity_with_the_reason(
+    scaling: AutoScaling,
+) -> None:
+    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
+    scaling.call("PutScalingPolicy", **POLICY)
+    scaling.sagemaker.failure = "did not pass the ping health check"
+
+    scaling.minutes(3, 90_000)
+
+    [activity] = scaling.activities()
+    assert activity["StatusCode"] == "Unfulfilled"
+    assert activity["StatusMessage"] == (
+        "The endpoint has 1 instances, not 3. did not pass the ping health check"
+    )
+
+
+def test_one_policy_is_enough_to_grow_and_all_are_needed_to_shrink(scaling: AutoScaling) -> None:
+    configuration = POLICY["TargetTrackingScalingPolicyConfiguration"]
+    eager = configuration | {"TargetValue": 10_000.0}
+    other = {"PredefinedMetricType": "SageMakerVariantConcurrentRequestsPerModelHighResolution"}
+    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
+    scaling.call("PutScalingPolicy", **POLICY)
+    scaling.call(
+        "PutScalingPolicy",
+        **POLICY | {"PolicyName": "eager", "TargetTrackingScalingPolicyConfiguration": eager},
+    )
+    assert scaling.minutes(3, 40_000) == 4, "the larger of 2 and 4"
+
+    unknown = configuration | {"PredefinedMetricSpecification": other}
+    scaling.call(
+        "PutScalingPolicy",
+        **POLICY | {"PolicyName": "unknown", "TargetTrackingScalingPolicyConfiguration": unknown},
+    )
+    assert scaling.minutes(20, 0) == 4, "a policy without data does not agree"
+    scaling.call("DeleteScalingPolicy", PolicyName="unknown", **TARGET)
+    assert scaling.minutes(1, 0) == 3
+    scaling.call("DeleteScalingPolicy", PolicyName="eager", **TARGET)
+    keep = configuration | {"DisableScaleIn": True}
+    scaling.call("PutScalingPolicy", **POLICY | {"TargetTrackingScalingPolicyConfiguration": keep})
+    assert scaling.minutes(30, 0) == 3, "nobody may scale in"
+
+
+def test_a_gap_in_the_metric_is_no_calm_and_no_load(scaling: AutoScaling) -> None:
+    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
+    scaling.call("PutScalingPolicy", **POLICY)
+
+    scaling.minutes(2, 90_000)
+    scaling.service.minute({})
+
+    assert scaling.minutes(2, 90_000) == 1
+    assert scaling.minutes(1, 90_000) == 3
+
+
+def test_old_activities_are_forgotten_and_the_newest_come_first(scaling: AutoScaling) -> None:
+    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
+    for number in range(205):
+        scaling.call(
+            "RegisterScalableTarget", MinCapacity=1 + number % 2, MaxCapacity=1 + number % 2, **TARGET
+        )
+        scaling.minutes(1, 0)
+
+    first = scaling.call("DescribeScalingActivities", ServiceNamespace="sagemaker", MaxResults=50)
+    rest = scaling.call(
+        "DescribeScalingActivities",
+        ServiceNamespace="sagemaker",
+        MaxResults=500,
+        NextToken=first["NextToken"],
+    )
+
+    assert len(first["ScalingActivities"]) + len(rest["ScalingActivities"]) == 200
+    assert first["ScalingActivities"][0]["Description"] == "Setting desired instance count to 1."
+    assert first["ScalingActivities"][1]["Description"] == "Setting desired instance count to 2."

@@ -3,13 +3,13 @@
 import json
 import os
 import signal
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.contract.lab import QUICK, Lab, wait_until
 from tests.contract.toys import SERVER, alive, content, error, multi_model, put_models, serve
+from tests.contract.traffic import Traffic
 
 from fleetcast_local.sagemaker.service import ApiError, InvokeResponse, Timing
 
@@ -38,48 +38,58 @@ def test_with_two_instances_one_death_is_not_an_outage(lab: Lab) -> None:
     assert statuses.count(200) >= 19
 
 
-class Traffic:
-    """Requests without a pause, until closed."""
-
-    def __init__(self, lab: Lab, threads: int = 4) -> None:
-        self.answers: list[InvokeResponse] = []
-        self._lab = lab
-        self._done = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self) -> None:
-        while not self._done.is_set():
-            self.answers.append(self._lab.invoke("a", b"sleep 0.01"))
-
-    def close(self) -> None:
-        self._done.set()
-        for thread in self._threads:
-            thread.join()
-
-
 def test_an_update_under_load_drops_no_request(lab: Lab) -> None:
     serve(lab, "a", VERSION="1")
     old = content(lab.invoke("a"))["pid"]
-    traffic = Traffic(lab)
-    wait_until(lambda: len(traffic.answers) > 50)
+    with Traffic(lab) as traffic:
+        wait_until(lambda: len(traffic.answers) > 50)
+        lab.call(
+            "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", VERSION="2")
+        )
+        endpoint = lab.settled()
+        wait_until(lambda: version(traffic.answers[-1]) == "2")
 
-    lab.call(
-        "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", VERSION="2")
-    )
-    endpoint = lab.settled()
-    wait_until(lambda: json.loads(traffic.answers[-1].body).get("version") == "2")
-    traffic.close()
-
-    assert {answer.status for answer in traffic.answers} == {200}
-    assert {json.loads(answer.body)["version"] for answer in traffic.answers} == {"1", "2"}
+    assert traffic.failures == []
+    assert {version(answer) for answer in traffic.answers} == {"1", "2"}
     [updating] = [
         d for d in lab.details("SageMaker Endpoint State Change") if d["EndpointStatus"] == "UPDATING"
     ]
     assert updating["PendingDeploymentSummary"]["EndpointConfigName"] == "second"
     assert endpoint["EndpointConfigName"] == "second"
     wait_until(lambda: not alive(old))
+
+
+def version(answer: tuple[str, InvokeResponse]) -> str:
+    return str(json.loads(answer[1].body).get("version"))
+
+
+def test_neither_updates_nor_scaling_drop_a_request_of_many_models(lab: Lab) -> None:
+    """New instances begin with no model loaded, and have room for half of them only."""
+    models = [f"m{number}" for number in range(40)]
+    serve(lab, *models, VERSION="0", BUDGET="20")
+    with Traffic(lab, models, threads=8, body=b"sleep 0.002") as traffic:
+        for round_, count in enumerate((3, 1, 2), start=1):
+            config = multi_model(lab, f"round-{round_}", VERSION=str(round_), BUDGET="20")
+            desired = {"VariantName": "AllTraffic", "DesiredInstanceCount": count}
+            seen = len(traffic.answers)
+            lab.call(
+                "UpdateEndpoint",
+                EndpointName="fleet",
+                EndpointConfigName=config,
+                RetainAllVariantProperties=True,
+            )
+            lab.settled()
+            lab.call(
+                "UpdateEndpointWeightsAndCapacities",
+                EndpointName="fleet",
+                DesiredWeightsAndCapacities=[desired],
+            )
+            lab.settled()
+            wait_until(lambda seen=seen: len(traffic.answers) > seen + 100)  # type: ignore[misc]
+
+    assert traffic.failures == []
+    assert {version(answer) for answer in traffic.answers} == {"0", "1", "2", "3"}
+    assert all(json.loads(answer.body)["content"] == f"model {model}" for model, answer in traffic.answers)
 
 
 def test_a_request_inside_when_the_update_comes_is_answered(lab: Lab) -> None:
@@ -102,19 +112,18 @@ def test_a_request_inside_when_the_update_comes_is_answered(lab: Lab) -> None:
 def test_a_failed_update_leaves_the_old_serving(lab: Lab, fault: dict[str, str]) -> None:
     lab.start_sagemaker(Timing(startup=1, drain=1, serving_grace=1))
     serve(lab, "a", VERSION="1")
-    traffic = Traffic(lab)
-
-    lab.call(
-        "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", 1, **fault)
-    )
-    endpoint = lab.settled()
-    traffic.close()
+    with Traffic(lab) as traffic:
+        lab.call(
+            "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", 1, **fault)
+        )
+        endpoint = lab.settled()
 
     assert endpoint["EndpointStatus"] == "InService"
     assert endpoint["EndpointConfigName"] == "first"
     assert "did not pass the ping health check" in endpoint["FailureReason"]
     assert "PendingDeploymentSummary" not in endpoint
-    assert {answer.status for answer in traffic.answers} == {200}
+    assert traffic.answers
+    assert traffic.failures == []
     statuses = [d["EndpointStatus"] for d in lab.details("SageMaker Endpoint State Change")]
     assert statuses == ["CREATING", "IN_SERVICE", "UPDATING", "ROLLING_BACK", "IN_SERVICE"]
 

@@ -217,7 +217,7 @@ def test_the_variants_metrics_reach_cloudwatch(lab: Lab) -> None:
         lab.invoke("a", body)
     lab.invoke("missing")
 
-    lab.sagemaker.publish_metrics()
+    lab.sagemaker.end_minute()
 
     assert metric(lab, "Invocations", "Sum") == 5
     assert metric(lab, "InvocationsPerInstance", "Sum") == 2.5

@@ -70,6 +70,7 @@ class Handler(BaseHTTPRequestHandler):
                           "target": self.headers.get("X-Amzn-SageMaker-Target-Model"), "body": body.decode(),
                           "loaded": len(models), "argv": sys.argv[1:]})
 if os.environ.get("EXIT"): sys.exit("cannot start")
+time.sleep(float(os.environ.get("STARTING", "0")))
 class Server(ThreadingHTTPServer):
     request_queue_size = 128
     daemon_threads = True

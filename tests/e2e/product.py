@@ -37,7 +37,11 @@ class Product:
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def run(
-        self, *arguments: str, check: bool = True, timeout: float = 280
+        self,
+        *arguments: str,
+        check: bool = True,
+        timeout: float = 280,
+        settings: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run `fleetcast …` as a person would, in a home of its own."""
         done = subprocess.run(
@@ -49,6 +53,7 @@ class Product:
                 "LANG": "C.UTF-8",
                 # A container builder that happens to be here would want a registry, and minutes.
                 "FLEETCAST_BUILDER": "process",
+                **(settings or {}),
             },
             capture_output=True,
             text=True,

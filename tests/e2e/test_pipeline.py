@@ -256,6 +256,8 @@ def test_autoscaling_watches_the_endpoint(product: Product, first_run: dict[str,
 
     assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 10)
     assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 30_000
+    names = [alarm["AlarmName"] for alarm in policy["Alarms"]]
+    assert len(product.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]) == 2
 
 
 def test_the_same_event_twice_starts_one_run(product: Product, first_run: dict[str, Any]) -> None:

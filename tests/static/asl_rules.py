@@ -186,6 +186,14 @@ def created_names_are_new(definition: Definition) -> Iterator[str]:
             yield f"{name} asks for the same {field} again when it is retried"
 
 
+def updates_keep_the_capacity(definition: Definition) -> Iterator[str]:
+    """An update leaves the instances that autoscaling has added; without them the load meets the initial count."""
+    for name, state in tasks(definition):
+        retains = state.get("Parameters", {}).get("RetainAllVariantProperties")
+        if integration(state).operation == "updateEndpoint" and not retains:
+            yield f"{name} sets the capacity back to the initial count"
+
+
 def endpoints_are_polled(definition: Definition) -> Iterator[str]:
     for name, state in tasks(definition):
         called = integration(state)
@@ -241,6 +249,7 @@ RULES: tuple[Rule, ...] = (
     comparisons_are_exact,
     created_names_are_new,
     endpoints_are_polled,
+    updates_keep_the_capacity,
     jobs_are_waited_for,
     substitutions_stay_in_strings,
 )

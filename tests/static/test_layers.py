@@ -66,6 +66,29 @@ def test_a_layer_imports_only_what_lies_inward(layer: str) -> None:
     assert outward == []
 
 
+# What each part of the serving container may know of the others; `processes` and `__main__` put them together.
+SERVING = {
+    "http": {"http", "metrics", "errors"},
+    "registry": {"registry", "errors"},
+    "repository": {"repository", "errors"},
+    "forecasts": {"forecasts", "repository", "errors"},
+    "metrics": {"metrics"},
+}
+
+
+@pytest.mark.parametrize("part", SERVING)
+def test_the_parts_of_the_serving_container_do_not_know_each_other(part: str) -> None:
+    found = sorted((ROOT / "containers/serving/fleetcast_serving" / part).glob("*.py"))
+    assert found
+    known = {
+        f"{path.name}: {module}"
+        for path in found
+        for module in imports(path)
+        if module.startswith("fleetcast_serving.") and module.split(".")[1] not in SERVING[part]
+    }
+    assert known == set()
+
+
 def test_no_handler_imports_another() -> None:
     for path in HANDLERS:
         assert not any(module.startswith(("functions", "handler")) for module in imports(path)), path

@@ -92,6 +92,10 @@ BREAKAGES: list[tuple[Rule, Breakage]] = [
         lambda d: _on("TrainModels")(d)["Parameters"].update({"TrainingJobName.$": "$.names.training_job"}),
     ),
     (asl_rules.endpoints_are_polled, lambda d: _sync(_on("UpdateEndpoint")(d))),
+    (
+        asl_rules.updates_keep_the_capacity,
+        lambda d: _on("UpdateEndpoint")(d)["Parameters"].pop("RetainAllVariantProperties"),
+    ),
     (asl_rules.jobs_are_waited_for, lambda d: _on("TrainModels")(d).update(Next="EvaluateRun")),
     (asl_rules.jobs_are_waited_for, lambda d: _unsync(_on("PrepareData")(d))),
     (

@@ -1,5 +1,6 @@
-"""The serving container: SageMaker's multi-model contract over compact models.
+"""The serving container: SageMaker's contract over compact models, one process per core.
 
-Three parts that do not know each other, put together in `__main__`: `contract` speaks HTTP, `registry`
-holds the loaded models, `repository` reads a model from its folder.
+`http` speaks the contract, `registry` says which models are loaded, `repository` turns files into models, `forecasts`
+turns a request's body into an answer's; none of them knows another. `processes` runs them and `metrics` counts.
+`__main__` puts them together.
 """

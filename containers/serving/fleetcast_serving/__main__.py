@@ -2,23 +2,24 @@
 
 import logging
 import os
-import signal
+import socket
 import sys
-from collections.abc import Sequence
-
-import uvicorn
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from fleetcast.adapters.opt_ml import ml_root
 from fleetcast.errors import FleetcastError
-from fleetcast_serving.contract import Application, multi_model, single_model
-from fleetcast_serving.registry import Registry
-from fleetcast_serving.repository import decode, read_document, read_models
+from fleetcast_serving.forecasts import inquiry
+from fleetcast_serving.http.multi_model import MultiModel
+from fleetcast_serving.http.single_model import SingleModel
+from fleetcast_serving.metrics.measures import Measures
+from fleetcast_serving.processes.books import keep_books
+from fleetcast_serving.processes.sockets import allow_many_connections, listening
+from fleetcast_serving.processes.supervisor import Supervisor
+from fleetcast_serving.processes.worker import Assemble, Desk, work
+from fleetcast_serving.registry.leases import Leases
+from fleetcast_serving.repository import Models, decode, read_document, read_models
 from fleetcast_serving.settings import ServingSettings
-
-# SageMaker kills 30 seconds after SIGTERM, and an answer may take its time until then.
-_DRAIN_SECONDS = 25
-# Longer than SageMaker's proxy keeps an idle connection, so that it is never the container that closes one.
-_KEEP_ALIVE_SECONDS = 75
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,43 +30,29 @@ def main(arguments: Sequence[str]) -> int:
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="fleetcast: %(message)s")
     try:
         settings = ServingSettings.from_environment(os.environ)
-        application = _application(settings)
+        # Read before there are several processes, which then share it.
+        models = None if settings.multi_model else read_models(ml_root() / "model")
+        listeners = listening(settings.host, settings.port, settings.workers)
     except FleetcastError as error:
         print(f"fleetcast: cannot serve: {error}", file=sys.stderr)
         return 1
-    return _serve(application, settings)
+    allow_many_connections()
+    keep = partial(keep_books, settings, read_document)
+    return Supervisor(keep, partial(work, settings, _assemble(settings, models)), listeners).run()
 
 
-def _application(settings: ServingSettings) -> Application:
-    if settings.multi_model:
-        return multi_model(Registry(lambda url: decode(read_document(url)), settings.model_budget_bytes))
-    return single_model(read_models(ml_root() / "model", settings.model_budget_bytes))
+def _assemble(settings: ServingSettings, models: Models | None) -> Assemble:
+    async def assemble(keeper: socket.socket, measures: Measures, lost: Callable[[], None]) -> Desk:
+        leases = await Leases(decode, settings.cache_bytes, lost).connect(keeper)
+        in_flight = -(-settings.max_in_flight // settings.workers)
+        if models is None:
+            application = MultiModel(leases, inquiry, measures).application(in_flight)
+        else:
+            single = SingleModel(models, inquiry, leases.ping, measures, settings.workers)
+            application = single.application(in_flight)
+        return Desk(application, leases.report, lambda: len(leases), leases.close)
 
-
-def _serve(application: Application, settings: ServingSettings) -> int:
-    # uvicorn raises the signal again once it has drained; being asked to stop is not a failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    config = uvicorn.Config(
-        application,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )
-    server = uvicorn.Server(config)
-    print(f"fleetcast: serving on {settings.host}:{settings.port}", flush=True)
-    server.run()
-    return 0 if server.started else 1
+    return assemble
 
 
 if __name__ == "__main__":

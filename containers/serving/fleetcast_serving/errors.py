@@ -15,6 +15,14 @@ class OutOfMemory(PlatformError):
     """The model does not fit beside the others; the platform is expected to unload some and try again."""
 
 
+class Busy(PlatformError):
+    """As much is being answered as the container is allowed to hold; a little later there is room again."""
+
+
+class KeeperGone(PlatformError):
+    """The process that knows which models are loaded does not answer."""
+
+
 class LoadFailed(DataError):
     """What was to be loaded is not a usable model."""
 
@@ -36,7 +44,7 @@ class MethodNotAllowed(FleetcastError):
 
 
 class UnsupportedContentType(RequestError):
-    """The body is announced as something that is not JSON."""
+    """The body is announced as something that is not read here."""
 
 
 class BodyTooLarge(RequestError):

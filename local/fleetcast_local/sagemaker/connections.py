@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 _HOST = "127.0.0.1"
 # Servers close idle connections, uvicorn after 5 s; ours must not meet that moment.
-_IDLE_LIMIT = 4.0
+_IDLE_LIMIT = 2.0
 
 
 class Answer(NamedTuple):

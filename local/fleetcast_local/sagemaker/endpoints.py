@@ -40,7 +40,7 @@ class Endpoints:
         self._metrics: dict[tuple[str, str], VariantMetrics] = {}
         self._closing = threading.Event()
         self._watch = Periodic(self._revive, _WATCH_EVERY, "endpoint watch")
-        self._publisher = Periodic(self.publish_metrics, platform.timing.metrics, "endpoint metrics")
+        self._publisher = Periodic(self.end_minute, platform.timing.minute, "endpoint metrics")
 
     def handlers(self) -> dict[str, Handler]:
         return {
@@ -73,7 +73,6 @@ class Endpoints:
         fleets = [*self._fleets.values(), *self._deploying]
         self._fleets.clear()
         in_parallel([partial(fleet.close, 0) for fleet in fleets])
-        self.publish_metrics()
 
     def create(self, params: dict[str, Any]) -> dict[str, Any]:
         name = params["EndpointName"]
@@ -103,6 +102,7 @@ class Endpoints:
         name, config = params["EndpointName"], params["EndpointConfigName"]
         spec = deployment.spec_of(self._platform, config)
         current = find(self._platform, "Endpoint", name)
+        self._check_sizes(name, current, spec)
         if params.get("RetainAllVariantProperties"):
             excluded = {p["VariantPropertyType"] for p in params.get("ExcludeRetainedVariantProperties", [])}
             spec = deployment.retain(spec, current.get("ProductionVariants", []), excluded)
@@ -135,17 +135,22 @@ class Endpoints:
                 raise self._busy(record)
             record = self._record(name, EndpointStatus="Deleting")
         self._tell(record)
+        self._platform.scaling.forget(name)
         self._in_background(self._remove, name)
         return {}
 
-    def publish_metrics(self) -> None:
-        """Send to CloudWatch what every variant did since the last time."""
-        data = []
+    def end_minute(self) -> None:
+        """Send to CloudWatch what every variant did since the last time, and let autoscaling look at it."""
+        data, measured = [], {}
         for (endpoint, variant), metrics in list(self._metrics.items()):
             fleet = self._fleets.get(endpoint)
-            live = fleet.variants.get(variant) if fleet else None
-            data += metrics.take(len(live.replicas) if live else 0)
+            in_service = fleet is not None and variant in fleet.variants
+            minute = metrics.take(in_service=in_service)
+            data += minute.data
+            if in_service:
+                measured[endpoint, variant] = minute.invocations_per_instance
         publish(self._platform.clients, data)
+        self._platform.scaling.minute(measured)
 
     def _begin_update(self, name: str, **members: Any) -> Record:
         with self._platform.records.lock:
@@ -155,6 +160,17 @@ class Endpoints:
             record = self._record(name, EndpointStatus="Updating", FailureReason=None, **members)
         self._tell(record)
         return record
+
+    def _check_sizes(self, name: str, current: Record, spec: Spec) -> None:
+        sizes = {item["VariantName"]: item["InstanceType"] for item in current["_Spec"]}
+        for item in spec:
+            variant, size = item["VariantName"], item["InstanceType"]
+            if size != sizes.get(variant, size) and self._platform.scaling.watches(name, variant):
+                raise ApiError(
+                    "ValidationException",
+                    f"Cannot change the instance type of variant {variant} from {sizes[variant]} to {size} while it is "
+                    "a scalable target: deregister it from Application Auto Scaling first.",
+                )
 
     def _busy(self, record: Record) -> ApiError:
         status = record["EndpointStatus"]

@@ -69,8 +69,7 @@ class Variant:
         added = self._launch(count - len(kept))
         self.wanted = count
         self.replicas = kept + added
-        for replica in surplus:
-            replica.close(self._platform.timing.drain)
+        in_parallel([partial(replica.close, self._platform.timing.drain) for replica in surplus])
 
     def close(self, drain: float) -> None:
         replicas, self.replicas = self.replicas, ()

@@ -1,9 +1,7 @@
 """One instance behind an endpoint: a serving container, its connections and its health."""
 
 import logging
-import shutil
 import socket
-import tarfile
 import threading
 import time
 from dataclasses import dataclass
@@ -11,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from fleetcast_local.images import ProcessImage
+from fleetcast_local.sagemaker.archive import fetch_archive
 from fleetcast_local.sagemaker.connections import Connections, NoAnswer
 from fleetcast_local.sagemaker.platform import Platform
-from fleetcast_local.sagemaker.transfer import S3Object, Transfer, TransferError, split_uri
+from fleetcast_local.sagemaker.transfer import Transfer, TransferError, split_uri
 from fleetcast_local.sandbox import Child, Sandbox, run
 
 logger = logging.getLogger(__name__)
@@ -192,26 +191,3 @@ def _fetch_model(platform: Platform, container: dict[str, Any], folder: Path) ->
     if uri is not None:
         bucket, key = split_uri(uri)
         fetch_archive(transfer, bucket, key, folder)
-
-
-def fetch_archive(transfer: Transfer, bucket: str, key: str, folder: Path) -> None:
-    """Download a tar.gz and extract it, so that the folder is there whole or not at all."""
-    draft = folder.with_name(f".{folder.name}.{threading.get_ident()}")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        [archive] = transfer.download([S3Object(bucket, key, "archive.tar.gz")], draft)
-        content = draft / "content"
-        try:
-            with tarfile.open(archive, "r:gz") as tar:
-                tar.extractall(content, filter="data")
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise TransferError(
-                f"Failed to extract model data archive from s3://{bucket}/{key}: it must be a valid tar.gz ({error})"
-            ) from error
-        content.mkdir(exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        content.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

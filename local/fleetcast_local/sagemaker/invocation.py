@@ -17,7 +17,7 @@ from fleetcast_local.sagemaker.model_cache import (
 )
 from fleetcast_local.sagemaker.platform import Platform
 
-_MAX_BODY = 25 << 20
+MAX_BODY = 25 << 20
 _MAX_MESSAGE = 4096
 _MAX_HEADER = 1024
 _ATTEMPTS = 4
@@ -60,8 +60,8 @@ class Invoker:
             return refused.response()
 
     def _route(self, endpoint: str, body: bytes, headers: dict[str, str]) -> InvokeResponse:
-        if len(body) > _MAX_BODY:
-            raise _Refused(413, "ValidationError", f"The request body must not exceed {_MAX_BODY} bytes.")
+        if len(body) > MAX_BODY:
+            raise _Refused(413, "ValidationError", f"The request body must not exceed {MAX_BODY} bytes.")
         _check_headers(headers)
         target = headers.get(TARGET_HEADER.lower())
         for _ in range(_ATTEMPTS):
@@ -221,6 +221,7 @@ def _count(variant: Variant, status: int, latency: float, whole: float, *, by_mo
     client_error, server_error = 400 <= status < 500, status >= 500
     variant.metrics.add(
         Invocations=1.0,
+        InvocationsPerInstance=1.0 / max(1, len(variant.replicas)),
         Invocation4XXErrors=float(client_error),
         Invocation5XXErrors=float(server_error),
         InvocationModelErrors=float(by_model and status != 200),

@@ -10,8 +10,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from fleetcast_local.sagemaker.archive import fetch_archive
 from fleetcast_local.sagemaker.connections import Answer, NoAnswer
-from fleetcast_local.sagemaker.instance import Instance, fetch_archive
+from fleetcast_local.sagemaker.instance import Instance
 from fleetcast_local.sagemaker.platform import Timing
 from fleetcast_local.sagemaker.transfer import Transfer, TransferError, split_uri
 from fleetcast_local.sagemaker.variant_metrics import VariantMetrics

@@ -10,6 +10,7 @@ from typing import Any
 
 from fleetcast_local.images import Clients, ImageStore
 from fleetcast_local.records import Records
+from fleetcast_local.sagemaker.scaling import Scaling, Unscaled
 
 Emit = Callable[[str, str, dict[str, Any]], None]
 
@@ -44,7 +45,8 @@ class Timing:
     drain: float = 70
     scan: float = 1
     """Between two looks at checkpoints, continuous outputs and logs (AWS does not say)."""
-    metrics: float = 60
+    minute: float = 60
+    """How long a minute of the metrics lasts, and with it everything that autoscaling counts in minutes."""
 
 
 class CachedClients:
@@ -81,6 +83,7 @@ class Platform:
     region: str
     emit: Emit = ignore_events
     timing: Timing = field(default_factory=Timing)
+    scaling: Scaling = field(default_factory=Unscaled)
 
     @property
     def logs(self) -> Path:

@@ -14,6 +14,7 @@ from fleetcast_local.sagemaker.models import Models
 from fleetcast_local.sagemaker.platform import CachedClients, Emit, Platform, Timing, ignore_events
 from fleetcast_local.sagemaker.records_api import RecordsApi
 from fleetcast_local.sagemaker.registry import Registry
+from fleetcast_local.sagemaker.scaling import Scaling, Unscaled
 from fleetcast_local.service_model import ApiError, service_model
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class LocalSageMaker:
         environment: Mapping[str, str] | None = None,
         emit: Emit = ignore_events,
         timing: Timing | None = None,
+        scaling: Scaling | None = None,
     ) -> None:
         """Make a SageMaker that is not yet started.
 
@@ -48,6 +50,7 @@ class LocalSageMaker:
             environment: what containers need to reach the local cloud.
             emit: called with source, detail type and detail of each state change.
             timing: the platform's waits.
+            scaling: who scales the endpoints' variants, if anybody does.
         """
         cached = CachedClients(clients)
         store = store.absolute()
@@ -62,6 +65,7 @@ class LocalSageMaker:
             region=region,
             emit=emit,
             timing=timing or Timing(),
+            scaling=scaling or Unscaled(),
         )
         self._jobs = JobOperations(self._platform)
         self._endpoints = Endpoints(self._platform)
@@ -100,6 +104,6 @@ class LocalSageMaker:
         self._jobs.shutdown()
         self._endpoints.shutdown()
 
-    def publish_metrics(self) -> None:
-        """Send the endpoints' metrics to CloudWatch now instead of at the end of the minute."""
-        self._endpoints.publish_metrics()
+    def end_minute(self) -> None:
+        """End the metrics' minute now: CloudWatch gets them, and autoscaling looks at them."""
+        self._endpoints.end_minute()

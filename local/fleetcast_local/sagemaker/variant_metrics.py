@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -26,6 +26,13 @@ _MICROSECONDS = {
 }
 
 
+class Minute(NamedTuple):
+    """What one variant did between two looks: for CloudWatch, and the number that autoscaling goes by."""
+
+    data: list[dict[str, Any]]
+    invocations_per_instance: float
+
+
 class VariantMetrics:
     """Counts what one variant did; cheap enough to be called on every request."""
 
@@ -43,12 +50,17 @@ class VariantMetrics:
                 rounded = _rounded(value) if name in _MICROSECONDS else value
                 self._values.setdefault(name, Counter())[rounded] += 1
 
-    def take(self, instances: int) -> list[dict[str, Any]]:
-        """Return the metric data since the last call, and begin anew."""
+    def take(self, *, in_service: bool) -> Minute:
+        """Return the metrics since the last call, and begin anew."""
         with self._lock:
             values, self._values = self._values, {}
-        if "Invocations" in values and instances:
-            values["InvocationsPerInstance"] = Counter({values["Invocations"].total() / instances: 1})
+        per_instance = values.get("InvocationsPerInstance", Counter())
+        if in_service and not per_instance:
+            # A variant that nobody asks says so; without these zeros autoscaling would never scale in.
+            values |= {name: Counter({0.0: 1}) for name in ("Invocations", "InvocationsPerInstance")}
+        return Minute(self._data(values), sum(value * count for value, count in per_instance.items()))
+
+    def _data(self, values: dict[str, Counter[float]]) -> list[dict[str, Any]]:
         moment = datetime.now(UTC)
         return [
             {

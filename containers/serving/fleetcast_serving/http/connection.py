@@ -1,0 +1,164 @@
+"""One client's connection: uvicorn's own, with limits that it does not have, and refusals in JSON."""
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from fleetcast_serving.http.messages import WHOLE_ANSWER
+from fleetcast_serving.http.problems import problem
+
+# A request's line and headers, of which SageMaker's own take one or two kilobytes. So much is always read, and never
+# twice as much.
+MAX_HEAD = 16 * 1024
+# Whoever has not read a byte of its answer for so long does not want it.
+_WRITE_SECONDS = 60.0
+
+
+class Connection(HttpToolsProtocol):
+    """A connection whose requests must arrive in time and whose answers must be read in time.
+
+    A client that is slow, silent or gone costs its connection, and that only for a while.
+    """
+
+    read_seconds = 30.0
+    """Within this time from its first byte a request must have arrived; set once, before anybody connects."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._reading: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
+        self._head = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # uvicorn does so after a request, but would wait for the first one for ever.
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._unset_keepalive_if_required()
+        self._stop_waiting()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if len(data) > MAX_HEAD:
+            self._receive_in_pieces(data)
+            return
+        super().data_received(data)
+        if self.cycle is None or self.cycle.more_body or "method" not in self.scope:
+            self._on_partial(len(data))
+        elif self._reading is not None:
+            self._stop_waiting()
+
+    def _receive_in_pieces(self, data: bytes) -> None:
+        # So that it is noticed how long a request's head becomes.
+        for begin in range(0, len(data), MAX_HEAD):
+            if self.transport.is_closing():
+                return
+            self.data_received(data[begin : begin + MAX_HEAD])
+
+    def _on_partial(self, received: int) -> None:
+        if self.transport.is_closing():
+            return
+        if self._reading is None:
+            self._reading = self.loop.call_later(self.read_seconds, self._on_slow)
+            self._head = 0  # a piece that ends within a head may have begun with other requests
+        elif self._is_within_head():
+            self._head += received
+            if self._head > MAX_HEAD:
+                self._refuse(431, "HeadersTooLarge", f"line and headers must not exceed {MAX_HEAD} bytes")
+
+    def _on_slow(self) -> None:
+        self._reading = None
+        if self.flow.read_paused:
+            # It is us who do not read: an earlier request of this connection is still being answered.
+            self._reading = self.loop.call_later(self.read_seconds, self._on_slow)
+        elif not self._is_within_head() and self.cycle.response_complete:
+            # Answered before its body had come; uvicorn does not say whether it came since.
+            self.transport.close()
+        else:
+            text = f"the request did not arrive within {self.read_seconds:g} s"
+            self._refuse(408, "RequestTimeout", text)
+
+    def _stop_waiting(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _is_within_head(self) -> bool:
+        return self.scope is None or "method" not in self.scope
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        # Of this request: a pipelined one may follow before it is answered.
+        self.scope["extensions"] = {WHOLE_ANSWER: partial(_answer, self.cycle)}  # type: ignore[dict-item]
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._writing = self.loop.call_later(_WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        # The parser has given up: what follows on this connection cannot be told apart any more.
+        self._refuse(400, "InvalidRequest", f"this is not HTTP: {msg}")
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer as if no other protocol had been offered, but once: the parser reads nothing behind such a head."""
+        if any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers):
+            self._refuse(400, "InvalidRequest", "HTTP/1.1 is all there is; offer no upgrade with a body")
+        else:
+            self.cycle.keep_alive = False
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        self._stop_waiting()
+        if not self._owes_answers():
+            body = problem(code, message)
+            fields = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+            self.transport.write(STATUS_LINE[status] + fields % len(body) + body)
+        self.transport.close()
+
+    def _owes_answers(self) -> bool:
+        """Whether an earlier request of this connection has none yet, and would take this refusal for it."""
+        within_head = self._is_within_head() and self.cycle is not None
+        return bool(self.pipeline) or (within_head and not self.cycle.response_complete)
+
+
+async def _answer(
+    cycle: RequestResponseCycle, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """Do what two calls of `cycle.send` do, in one write; the headers are ours, and need no check."""
+    if cycle.flow.write_paused:
+        await cycle.flow.drain()
+    if cycle.disconnected or cycle.transport.is_closing():
+        # uvicorn itself marks only a connection's last request, not those that are queued before it.
+        cycle.disconnected = True
+        return
+    lines = [STATUS_LINE[status]]
+    for name, value in headers:
+        lines += (name, b": ", value, b"\r\n")
+        if name == b"connection":
+            cycle.keep_alive = False
+    if not cycle.keep_alive and b"connection" not in lines:
+        lines.append(b"connection: close\r\n")
+    lines.append(b"\r\n")
+    if cycle.scope["method"] != "HEAD":
+        lines.append(body)
+    # It holds the cycle, which holds it: with it, every request would be left to the garbage collector.
+    del cycle.scope["extensions"]
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"".join(lines))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()

@@ -1,0 +1,1 @@
+"""Which models are loaded: one process knows, the others hold leases. Knows neither HTTP nor what a model is."""

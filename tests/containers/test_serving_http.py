@@ -1,0 +1,210 @@
+"""The HTTP part alone, in front of toy models that fail as a test wants them to."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from fleetcast.errors import DataError, FleetcastError, NotAcceptable, PlatformError, RequestError
+from fleetcast_serving.errors import (
+    AlreadyLoaded,
+    BodyTooLarge,
+    Busy,
+    CustomerNotFound,
+    KeeperGone,
+    LoadFailed,
+    NoSuchPath,
+    NotLoaded,
+    OutOfMemory,
+    UnsupportedContentType,
+)
+from fleetcast_serving.http.application import Application
+from fleetcast_serving.http.multi_model import MultiModel
+from fleetcast_serving.http.problems import refusal
+from fleetcast_serving.http.single_model import SingleModel
+from fleetcast_serving.metrics.measures import Measures
+
+
+@dataclass
+class ToyAnswer:
+    body: bytes = b"1\n"
+    content_type: str = "text/csv; charset=utf-8"
+
+
+@dataclass
+class ToyInquiry:
+    """Answers whatever it is asked with what a function says."""
+
+    say: Callable[[], ToyAnswer]
+    steps: int = 1
+
+    def answer(self, _model: object) -> ToyAnswer:
+        return self.say()
+
+    def answer_from(self, _bundle: object) -> ToyAnswer:
+        return self.say()
+
+
+@dataclass
+class Held:
+    model: str = "model"
+
+
+class ToyModels:
+    """One model, ready."""
+
+    def ready(self, _name: str) -> Held:
+        return Held()
+
+    async def lease(self, _name: str) -> Held:
+        return Held()
+
+    def release(self, _lease: Held) -> None: ...
+
+    async def load(self, _name: str, _url: str) -> None: ...
+
+    async def unload(self, _name: str) -> None: ...
+
+    async def url(self, _name: str) -> str:
+        return "u"
+
+    async def page(self, _after: str, _limit: int) -> list[tuple[str, str]]:
+        return []
+
+    async def ping(self) -> None:
+        raise KeeperGone("the keeper has not answered")
+
+
+def multi(
+    say: Callable[[], ToyAnswer] = ToyAnswer, steps: int = 1, measures: Measures | None = None
+) -> Application:
+    contract = MultiModel(ToyModels(), lambda *_: ToyInquiry(say, steps), measures or Measures())
+    return contract.application(max_in_flight=10)
+
+
+def single(say: Callable[[], ToyAnswer], steps: int) -> Application:
+    async def ping() -> None: ...
+
+    contract = SingleModel("bundle", lambda *_: ToyInquiry(say, steps), ping, Measures(), workers=2)
+    return contract.application(max_in_flight=10)
+
+
+def asked(application: Application, method: str, path: str, size: int = 2, **headers: str) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://container") as client:
+            return await client.request(method, path, content=b"{}".ljust(size), headers=headers)
+
+    return asyncio.run(ask())
+
+
+def explode() -> ToyAnswer:
+    raise ZeroDivisionError("customer 7's secret")
+
+
+@pytest.mark.parametrize("steps", [1, 1000], ids=["in the event loop", "in a thread"])
+@pytest.mark.parametrize("kind", ["multi", "single"])
+def test_an_unexpected_error_is_a_number_that_the_log_explains(
+    caplog: pytest.LogCaptureFixture, kind: str, steps: int
+) -> None:
+    application = multi(explode, steps) if kind == "multi" else single(explode, steps)
+    path = "/models/m/invoke" if kind == "multi" else "/invocations"
+
+    with caplog.at_level(logging.ERROR):
+        answer = asked(application, "POST", path, **{"X-Amzn-SageMaker-Target-Model": "run/meter-7.tar.gz"})
+
+    assert answer.status_code == 500
+    problem = answer.json()
+    assert (problem["code"], problem["field"]) == ("InternalError", None)
+    assert "secret" not in answer.text
+    number = problem["message"].rpartition(" ")[2]
+    assert f"unexpected error {number} ('run/meter-7.tar.gz')" in caplog.text
+    assert "ZeroDivisionError: customer 7's secret" in caplog.text
+
+
+@pytest.mark.parametrize("steps", [1, 1000], ids=["in the event loop", "in a thread"])
+def test_an_answer_goes_out_as_it_was_made(steps: int) -> None:
+    for answer in (
+        asked(multi(steps=steps), "POST", "/models/m/invoke"),
+        asked(single(ToyAnswer, steps), "POST", "/invocations"),
+    ):
+        assert (answer.status_code, answer.content) == (200, b"1\n")
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+
+
+def test_a_large_body_is_read_beside_the_event_loop() -> None:
+    read_in = []
+
+    def inquiry(_body: bytes, _content_type: str, _accept: str) -> ToyInquiry:
+        read_in.append(threading.current_thread())
+        return ToyInquiry(ToyAnswer)
+
+    application = MultiModel(ToyModels(), inquiry, Measures()).application(max_in_flight=10)
+    for size in (100, 100_000):
+        assert asked(application, "POST", "/models/m/invoke", size).status_code == 200
+
+    assert [thread is threading.main_thread() for thread in read_in] == [True, False]
+
+
+def test_a_container_without_its_keeper_is_not_healthy() -> None:
+    answer = asked(multi(), "GET", "/ping")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "Unavailable")
+    assert answer.headers["retry-after"] == "1"
+
+
+def test_while_it_drains_every_answer_closes_its_connection() -> None:
+    application = multi()
+    assert "connection" not in asked(application, "POST", "/models/m/invoke").headers
+
+    application.draining = True
+
+    assert asked(application, "POST", "/models/m/invoke").headers["connection"] == "close"
+
+
+def test_invocations_are_timed_and_errors_counted() -> None:
+    measures = Measures()
+    application = multi(measures=measures)
+
+    asked(application, "POST", "/models/m/invoke")
+    asked(application, "GET", "/models/m/invoke")
+    asked(application, "GET", "/ping")
+
+    assert sum(measures.latencies) == 1
+    assert (measures.hits, measures.client_errors, measures.server_errors) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "field"),
+    [
+        (RequestError("x", "period"), 400, "InvalidRequest", "period"),
+        (UnsupportedContentType("x"), 415, "UnsupportedContentType", None),
+        (NotAcceptable("x"), 406, "NotAcceptable", None),
+        (BodyTooLarge("x"), 413, "BodyTooLarge", None),
+        (CustomerNotFound("x"), 404, "CustomerNotFound", "customer_id"),
+        (NoSuchPath("x"), 404, "NotFound", None),
+        (NotLoaded("x"), 404, "ModelNotLoaded", None),
+        (AlreadyLoaded("x"), 409, "ModelAlreadyLoaded", None),
+        (LoadFailed("x"), 422, "ModelLoadFailed", None),
+        (OutOfMemory("x"), 507, "OutOfMemory", None),
+        (DataError("x"), 500, "ModelBroken", None),
+        (Busy("x"), 503, "Busy", None),
+        (PlatformError("x"), 503, "Unavailable", None),
+        (FleetcastError("x"), 500, "InternalError", None),
+    ],
+)
+def test_every_error_has_its_status_and_its_code(
+    error: FleetcastError, status: int, code: str, field: str | None
+) -> None:
+    response = refusal(error)
+
+    assert response.status == status
+    assert httpx.Response(status, content=response.body).json() == {
+        "code": code,
+        "message": "x",
+        "field": field,
+    }
