@@ -28,7 +28,8 @@ def forecast(  # noqa: PLR0913  # each is an option of the command
     start: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="Begin at this time or the step after it, in UTC; else right after the data."
+            metavar="TIME",
+            help="Begin with the first step at or after it, in UTC if it names no zone; else right after the data.",
         ),
     ] = None,
     frequency: Annotated[
@@ -54,8 +55,8 @@ def forecast(  # noqa: PLR0913  # each is an option of the command
 
     Example: fleetcast forecast 42 --components --csv > forecast.csv
     """
-    if as_json and as_csv:
-        raise UsageMistake("--json and --csv exclude each other")
+    if as_json + as_csv + plot > 1:
+        raise UsageMistake("--json, --csv and --plot exclude each other")
     cloud = Cloud(Project.find(context.obj), env)
     asked = {
         "start": start,

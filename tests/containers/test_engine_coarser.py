@@ -70,6 +70,10 @@ def test_coarser_steps_are_counted_from_the_start_that_is_asked_for() -> None:
         ("2026-01-31", ["2026-02-28T00:00", "2026-03-31T00:00", "2026-04-30T00:00"]),
         ("2026-01-15", ["2026-02-15T00:00", "2026-03-15T00:00", "2026-04-15T00:00"]),
         ("2027-12-29", ["2028-01-29T00:00", "2028-02-29T00:00", "2028-03-29T00:00"]),
+        ("2026-02-28T23:00", ["2026-03-31T23:00", "2026-04-30T23:00", "2026-05-31T23:00"]),
+        ("2026-04-30T22:00", ["2026-05-31T22:00", "2026-06-30T22:00", "2026-07-31T22:00"]),
+        ("2026-01-30T23:00", ["2026-02-27T23:00", "2026-03-30T23:00", "2026-04-29T23:00"]),
+        ("2026-02-28T05:00", ["2026-03-28T05:00", "2026-04-28T05:00", "2026-05-28T05:00"]),
     ],
 )
 def test_months_keep_their_day_as_far_as_they_have_it(end: str, expected: list[str]) -> None:
@@ -86,14 +90,54 @@ def test_months_from_a_start_are_months_of_its_day() -> None:
     ]
 
 
-@pytest.mark.parametrize("frequency", SPACINGS)
-def test_every_coarser_step_is_a_step_of_the_series(frequency: str) -> None:
-    """Else a forecast would be asked for where the model knows nothing."""
-    loaded = ending("2026-01-31T00:00", frequency)
-    own = set(forecast(loaded, 40_000 if frequency != MONTHLY else 1000).timestamps.tolist())
+@pytest.mark.parametrize(
+    ("end", "start"),
+    [
+        ("2026-02-15T23:00", "2026-03-01T00:00"),
+        ("2026-02-15T23:00", "2026-02-28T23:00"),
+        ("2025-10-14T22:00", "2026-02-28T23:00"),
+        ("2026-02-28T23:00", "2026-04-30T22:00"),
+        ("2026-02-15T23:00", "2026-02-28T00:01"),
+    ],
+    ids=["a date", "winter", "winter from summer", "summer from winter", "a minute later"],
+)
+def test_months_of_local_midnights_begin_on_one_day_of_the_month(end: str, start: str) -> None:
+    """In UTC they are 28, 30 or 31 as the month before has days."""
+    loaded = ending(end)
 
-    for coarser in COARSER[frequency]:
-        assert own.issuperset(forecast(loaded, 5, frequency=coarser).timestamps.tolist()), coarser
+    found = [np.datetime64(day) for day in days_of(loaded, 14, seconds(start), frequency="monthly")]
+
+    local_days = {str(moment + np.timedelta64(2, "h"))[8:10] for moment in found}
+    assert local_days == {"01"}
+    assert (np.diff(np.array([moment.astype("datetime64[M]") for moment in found])).astype(int) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("frequency", "coarser"), [(own, other) for own in COARSER for other in COARSER[own]]
+)
+@pytest.mark.parametrize("end", ["2026-01-31T00:00", "2026-02-28T23:00", "2026-01-30T04:00"])
+def test_every_coarser_step_is_a_step_of_the_series(frequency: str, coarser: str, end: str) -> None:
+    """Else a forecast would be asked for where the model knows nothing."""
+    loaded = ending(end, frequency)
+    own = set(forecast(loaded, 40_000).timestamps.tolist())
+
+    for start in (None, "2026-03-01T00:00", "2026-03-01T23:00", "2026-03-31T01:07"):
+        first = None if start is None else seconds(start)
+        answer = forecast(loaded, 5, first, frequency=coarser)
+        assert own.issuperset(answer.timestamps.tolist()), start
+        assert (np.diff(answer.timestamps) > 0).all()
+
+
+def test_what_has_no_coarser_frequency_is_known() -> None:
+    """The test above would pass with nothing in the table."""
+    assert {own: len(others) for own, others in COARSER.items()} == {
+        "15min": 5,
+        "30min": 4,
+        "hourly": 3,
+        "daily": 2,
+        "weekly": 0,
+        "monthly": 0,
+    }
 
 
 @pytest.mark.parametrize(

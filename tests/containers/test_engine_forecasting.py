@@ -19,7 +19,7 @@ from tests.containers.engine_models import (
     prophet,
     regressors_for,
 )
-from tests.containers.engine_support import DAY, START, opened, stock_forecast
+from tests.containers.engine_support import DAY, HOUR, START, opened, stock_forecast
 
 from fleetcast_engine import (
     FittedModel,
@@ -32,7 +32,7 @@ from fleetcast_engine import (
     unpack,
 )
 from fleetcast_engine.errors import ForecastError, MissingRegressor
-from fleetcast_engine.history.timeline import Timeline
+from fleetcast_engine.history.timeline import SPACINGS, Timeline
 from fleetcast_engine.prophet.model import Seasonality
 
 KINDS = of_each_kind()
@@ -149,26 +149,87 @@ def test_a_local_midnight_begins_the_forecast_with_its_own_day(
 
 
 @pytest.mark.parametrize(
-    ("frequency", "seconds", "behind", "skipped"),
+    ("frequency", "of_day", "behind", "skipped"),
     [
-        ("hourly", 3600, 60, 0),
-        ("hourly", 3600, 61, 1),
-        ("daily", DAY, 7200, 0),
-        ("daily", DAY, 7201, 1),
-        ("monthly", int(30.4375 * DAY), 7200, 0),
-        ("monthly", int(30.4375 * DAY), DAY, 1),
-        ("irregular", 85_000, 1, 1),
+        ("hourly", 23 * HOUR, 1, 1),
+        ("hourly", 23 * HOUR, HOUR, 1),
+        ("daily", 0, 1, 1),
+        ("daily", 0, HOUR, 1),
+        ("daily", 0, 3 * HOUR // 2, 1),
+        ("daily", 23 * HOUR, HOUR, 0),
+        ("daily", 22 * HOUR, HOUR, 0),
+        ("daily", 22 * HOUR, 2 * HOUR, 0),
+        ("daily", 22 * HOUR, 2 * HOUR + 1, 1),
+        ("daily", 23 * HOUR, 3 * HOUR // 2, 1),
+        ("daily", 21 * HOUR, 3 * HOUR, 1),
+        ("weekly", 23 * HOUR, HOUR, 0),
+        ("weekly", 23 * HOUR, HOUR + 1, 1),
+        ("monthly", 22 * HOUR, 2 * HOUR, 0),
+        ("monthly", 22 * HOUR, DAY, 1),
+        ("irregular", 23 * HOUR, 1, 1),
     ],
 )
-def test_a_start_behind_a_step_by_more_than_clocks_change_begins_with_the_next(
-    frequency: str, seconds: int, behind: int, skipped: int
+def test_a_start_behind_a_step_begins_with_the_next_unless_both_begin_the_same_local_day(
+    frequency: str, of_day: int, behind: int, skipped: int
 ) -> None:
-    timeline = Timeline(frequency, seconds, END, 15 if frequency == "monthly" else 0)
+    seconds = SPACINGS[frequency].seconds if frequency in SPACINGS else DAY
+    end = END - END % DAY + of_day
+    timeline = Timeline(frequency, seconds, end, 15 if frequency == "monthly" else 0)
     steps = timeline.future(3)
 
     answer = forecast(LoadedModel(replace(KINDS["naive"], timeline=timeline), 0), 1, int(steps[0]) + behind)
 
     assert answer.timestamps[0] == steps[skipped]
+
+
+@pytest.mark.parametrize("frequency", SPACINGS)
+@pytest.mark.parametrize("end", ["2026-01-31T00:00", "2026-02-28T23:00", "2024-02-29T04:30"])
+def test_a_far_start_is_found_where_counting_step_by_step_finds_it(frequency: str, end: str) -> None:
+    after = int(np.datetime64(end, "s").astype(np.int64))
+    timeline = Timeline(frequency, SPACINGS[frequency].seconds, after, 31 if frequency == "monthly" else 0)
+    steps = timeline.future(90_000)
+
+    for place in (0, 1, 2, 11, 12, 500, 89_990):
+        for moment in (int(steps[place]), int(steps[place]) - 60, int(steps[place]) + 60):
+            expected = int(np.searchsorted(steps, moment)) + 1
+            assert timeline.step_at(moment) == expected
+            assert timeline.future(3, expected - 1).tolist() == steps[expected - 1 : expected + 2].tolist()
+
+
+def test_a_start_beyond_all_calendars_takes_no_longer_than_the_next_day() -> None:
+    """It is no more work to the count of steps, so it may be none to the processor."""
+    timeline = Timeline("monthly", SPACINGS["monthly"].seconds, END, 15)
+    asked = LoadedModel(replace(KINDS["naive"], timeline=timeline), 0)
+    start = int(np.datetime64("9990-01-01", "s").astype(np.int64))
+    forecast(asked, 1, start)
+
+    tracemalloc.start()
+    answer = forecast(asked, 1, start + DAY)
+    components(asked, 1, start + 2 * DAY)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert np.datetime_as_string(answer.timestamps.astype("datetime64[s]"), "D").tolist() == ["9990-01-15"]
+    assert most < 50_000, "as numbers, not as an array of all steps before it"
+
+
+@pytest.mark.parametrize(("period", "start"), [(2, "9999-12-01"), (1, "9999-12-16"), (30, "9997-08-01")])
+def test_a_forecast_that_no_calendar_can_write_is_refused(period: int, start: str) -> None:
+    timeline = Timeline("monthly", SPACINGS["monthly"].seconds, END, 15)
+    asked = LoadedModel(replace(KINDS["naive"], timeline=timeline), 0)
+    first = int(np.datetime64(start, "s").astype(np.int64))
+
+    with pytest.raises(ForecastError, match="ends in the year 9999 at the latest") as raised:
+        forecast(asked, period, first)
+
+    assert raised.value.argument == "period"
+
+
+def test_a_start_in_the_past_is_told_when_the_past_ends() -> None:
+    with pytest.raises(
+        ForecastError, match="after the end of the training data, which is 2024-12-30T00:00:00Z"
+    ):
+        forecast(loaded(KINDS["naive"]), 1, START)
 
 
 def test_a_regressor_has_to_be_known_ahead() -> None:

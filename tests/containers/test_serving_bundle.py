@@ -14,11 +14,12 @@ import pytest
 from tests.containers.artifact_support import archive_of, document_of, signed
 from tests.containers.serving_support import lay_out, naive_model
 
+import fleetcast_engine
 from fleetcast.domain.names import artifact_name
 from fleetcast.errors import RequestError
-from fleetcast_engine import pack
+from fleetcast_engine import LoadedModel, pack, unpack
 from fleetcast_serving.errors import CustomerNotFound, LoadFailed
-from fleetcast_serving.repository import Models, decode, read_document, read_models
+from fleetcast_serving.repository import Models, bundle, decode, read_document, read_models
 from fleetcast_serving.repository.bundling import write_bundle
 
 CUSTOMERS = ["7", "meter/8", "..", ".hidden", "Ünï ¢ode", "x" * 128, "ü" * 128, "a~b", "A", "a"]
@@ -35,6 +36,12 @@ def customers_in(folder: Path, *customers: str, budget: int = 2**20) -> Models:
     for customer in customers:
         put(folder, customer)
     return read_models(folder, budget)
+
+
+def refusal(models: Models, customer: str) -> str:
+    with pytest.raises(LoadFailed) as raised:
+        models.model(customer)
+    return str(raised.value)
 
 
 def test_every_customer_has_his_own_model(tmp_path: Path) -> None:
@@ -87,7 +94,7 @@ HOSTILE = {
         signed({**document_of(naive_model("7")), "format": 3}),
         "has format 3; this release reads up to 2",
     ),
-    "another's": (pack(naive_model("8")), "holds the model of another customer, '8'"),
+    "another's": (pack(naive_model("whose")), "holds the model of another customer"),
     "oversized": (bytes(300_000), "is not an ordinary file of at most 262144 bytes"),
 }
 
@@ -106,8 +113,71 @@ def test_a_hostile_member_is_named_and_harms_nobody_else(tmp_path: Path, name: s
     tracemalloc.stop()
 
     assert reason in str(raised.value)
+    assert "whose" not in str(raised.value), "it goes to the log, and not to who asked"
     assert models.model("9").customer_id == "9"
     assert most < 8 * 2**20
+
+
+@pytest.fixture
+def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the sizes of the artifacts that are parsed from now on."""
+    sizes: list[int] = []
+
+    def counted(artifact: bytes) -> LoadedModel:
+        sizes.append(len(artifact))
+        return unpack(artifact)
+
+    monkeypatch.setattr(bundle, "unpack", counted)
+    return sizes
+
+
+def test_a_broken_member_is_parsed_once_however_often_it_is_asked_for(
+    tmp_path: Path, unpacked: list[int]
+) -> None:
+    """A hundred thousand lines may name it, and 240 kB that are no model take milliseconds to refuse."""
+    models = customers_in(tmp_path, "9")
+    path = put(tmp_path, "7", b"no model")
+
+    reasons = {refusal(models, "7") for _ in range(100)}
+
+    assert reasons == {"bundle/7.tar.gz is not a model: the artifact is not a gzip file, or a damaged one"}
+    assert unpacked == [8]
+    path.write_bytes(pack(naive_model("7")))
+    assert models.model("7").customer_id == "7", "it is another file now"
+
+
+def test_no_more_refusals_are_kept_than_fit(tmp_path: Path, unpacked: list[int]) -> None:
+    models = customers_in(tmp_path, "9")
+    for number in range(1001):
+        put(tmp_path, f"b{number}", b"no model")
+        refusal(models, f"b{number}")
+
+    for customer, parsed in (("b1000", 1001), ("b1", 1001), ("b0", 1002)):
+        refusal(models, customer)
+        assert len(unpacked) == parsed, customer
+
+
+def test_who_is_asked_for_first_is_known_to_need_a_file(tmp_path: Path) -> None:
+    """So that a slow disk keeps nobody waiting but him."""
+    models, alone = customers_in(tmp_path, "7"), read_models(Path(lay_out(tmp_path, "8")))
+
+    assert models.is_cold("7")
+    models.model("7")
+
+    assert not models.is_cold("7")
+    assert not models.is_cold(None), "it is refused without one"
+    assert not alone.is_cold("8")
+
+
+def test_the_only_model_is_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[bytes] = []
+    folder = Path(lay_out(tmp_path, "7"))
+    monkeypatch.setattr(
+        fleetcast_engine, "decode", lambda text: (decoded.append(text), fleetcast_engine.load(folder))[1]
+    )
+
+    assert read_models(folder).model("7").customer_id == "7"
+    assert len(decoded) == 1
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,12 @@ from fleetcast.domain.forecasts import (
     MAX_INTERVAL,
     MAX_PERIOD,
     MIN_INTERVAL,
+    MOMENT,
+    ForecastRequest,
 )
 from fleetcast.domain.names import MAX_CUSTOMER_ID
 from fleetcast.domain.pointers import Release
+from fleetcast.errors import RequestError
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "api" / "openapi.yaml").read_text())
 OPERATIONS = [
@@ -146,7 +149,30 @@ def test_the_bounds_are_those_of_the_code() -> None:
     assert (interval["minimum"], interval["maximum"]) == (MIN_INTERVAL, MAX_INTERVAL)
     assert interval["default"] == DEFAULT_INTERVAL
     assert tuple(fields["frequency"]["enum"]) == FREQUENCIES
+    assert fields["start"]["pattern"] == f"^{MOMENT}$"
     assert (customer["minLength"], customer["maxLength"]) == (1, MAX_CUSTOMER_ID)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        *("2026-02-01", "2026-02-01T06:30", "2026-02-01T06:30Z", "2026-02-01T06:30:00+01:00"),
+        *("2026-02-01T06:30:00.5Z", "2026-2-1", "2026-02-01 06:30", "2026-02-01T06:30:00 Z", "1", "tomorrow"),
+    ],
+)
+def test_a_start_is_described_as_it_is_accepted(start: str) -> None:
+    """A client that checks its requests against the document, formats included, may send what the API takes."""
+    schema = DOCUMENT["components"]["schemas"]["ForecastRequest"]
+    validator = jsonschema.Draft4Validator(schema, format_checker=jsonschema.Draft4Validator.FORMAT_CHECKER)
+    document = {"period": 7, "start": start}
+
+    try:
+        ForecastRequest.from_document(document)
+    except RequestError:
+        assert not validator.is_valid(document)
+    else:
+        assert validator.is_valid(document)
+        assert "format" not in schema["properties"]["start"]
 
 
 def test_a_model_is_described_by_its_pointer() -> None:

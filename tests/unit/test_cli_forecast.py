@@ -158,8 +158,13 @@ def test_csv_is_a_table_for_machines(stage: Stage, gateway: Gateway) -> None:
     )
 
 
-def test_csv_and_json_exclude_each_other(stage: Stage, gateway: Gateway) -> None:
-    assert ask(stage, gateway, "7", "--csv", "--json", replies=[]).exit_code == 2
+@pytest.mark.parametrize("options", [("--csv", "--json"), ("--csv", "--plot"), ("--json", "--plot")])
+def test_ways_to_print_exclude_each_other(stage: Stage, gateway: Gateway, options: tuple[str, str]) -> None:
+    """None of them is dropped without a word."""
+    done = ask(stage, gateway, "7", *options, replies=[])
+
+    assert done.exit_code == 2
+    assert "--json, --csv and --plot exclude each other" in done.stderr
 
 
 def test_the_request_is_signed_with_the_users_credentials(stage: Stage, gateway: Gateway) -> None:

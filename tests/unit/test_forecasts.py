@@ -67,7 +67,7 @@ def test_any_other_period_is_refused_with_the_field_and_what_is_allowed(period: 
         "period=7",
         "{'period': 7}",
         '{"period": 7}}',
-        "\ufeff{}",
+        "{}\ufeff",
         "nul",
         '"',
         "{}" * 2,
@@ -257,6 +257,21 @@ def test_bytes_that_are_no_utf_8_are_refused_with_their_place() -> None:
     assert ForecastRequest.from_body(b'{"period": 7}').period == 7
     with pytest.raises(RequestError, match="the body is not UTF-8: byte 11 is not"):
         ForecastRequest.from_body(b'{"period": \xff}')
+
+
+def test_a_byte_order_mark_before_the_body_is_no_harm() -> None:
+    """As it is before JSON Lines: editors write it, and nobody sees it."""
+    assert ForecastRequest.from_body(b'\xef\xbb\xbf{"period": 7}').period == 7
+    assert ForecastRequest.from_body('\ufeff{"period": 7}').period == 7
+
+
+def test_csv_can_always_be_encoded() -> None:
+    """Half a surrogate in a name would not leave Lambda, nor reach a terminal."""
+    explained = {**STEP, "components": {"\ud800x": 0.75}}
+
+    written = to_csv({**FORECAST, "forecast": [explained]}).encode().decode()
+
+    assert written.splitlines()[0].endswith(r",components.\ud800x")
 
 
 def test_csv_has_a_row_for_each_step() -> None:

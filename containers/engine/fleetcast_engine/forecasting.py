@@ -7,6 +7,7 @@ from numbers import Integral
 
 import numpy as np
 
+from fleetcast_engine.artifact.moments import iso_time
 from fleetcast_engine.errors import BadParameters, ForecastError
 from fleetcast_engine.history.ahead import future
 from fleetcast_engine.history.coarser import COARSER, coarser_future
@@ -18,6 +19,8 @@ from fleetcast_engine.prophet.model import NO_REGRESSORS
 MAX_STEPS = 100_000
 # Beyond it no backtest has seen how far off a forecast can be, and bounds run off to infinity.
 MAX_INTERVAL = 0.9999
+# The last second of 9999: no calendar writes the next one.
+_LATEST = 253_402_300_799
 # An array, since numpy makes one of a number at every comparison.
 _ZERO = np.zeros(())
 
@@ -50,9 +53,8 @@ def forecast(  # noqa: PLR0913 - each is a word of the question
     Args:
         loaded: the customer's model.
         period: how many steps.
-        start: seconds since 1970 in UTC; the first step at or after it begins the answer, or one so little
-            before it that both mean the same day, as local midnights do on either side of a clock change. By
-            default the answer begins right after the training data.
+        start: seconds since 1970 in UTC; the first step at or after it begins the answer, or the one of the same
+            local day (see `Timeline.step_at`). By default the answer begins right after the training data.
         interval: probability that the truth lies between lower and upper, above 0 and at most 0.9999.
         regressors: for each of the model's regressors its `period` future values, in its own unit.
         frequency: "daily" from hourly rows, say: of the series' own steps those that a coarser frequency falls on,
@@ -106,11 +108,14 @@ def _timestamps(model: FittedModel, period: int, start: int | None, frequency: s
     skipped = 0 if start is None else _steps_before(timeline, start)
     _check_reach(period, skipped + period)
     if frequency is None or frequency == timeline.frequency:
-        return future(timeline, skipped, int(period))
-    _check_frequency(timeline, frequency)
-    first = None if start is None else int(future(timeline, skipped, 1)[0])
-    timestamps = coarser_future(timeline, frequency, first, int(period))
-    _check_reach(period, int(timestamps[-1] - timeline.end) // timeline.seconds)
+        timestamps = future(timeline, skipped, int(period))
+    else:
+        _check_frequency(timeline, frequency)
+        first = None if start is None else int(future(timeline, skipped, 1)[0])
+        timestamps = coarser_future(timeline, frequency, first, int(period))
+        _check_reach(period, int(timestamps[-1] - timeline.end) // timeline.seconds)
+    if timestamps.item(-1) > _LATEST:
+        raise ForecastError("a forecast ends in the year 9999 at the latest, as calendars do", "period")
     return timestamps
 
 
@@ -149,7 +154,9 @@ def _steps_before(timeline: Timeline, start: int) -> int:
     if not isinstance(start, Integral):
         raise ForecastError(f"start must be a whole number of seconds since 1970, not {start!r}", "start")
     if start <= timeline.end:
-        raise ForecastError("start must lie after the end of the training data", "start")
+        raise ForecastError(
+            f"start must lie after the end of the training data, which is {iso_time(timeline.end)}", "start"
+        )
     # In Python's numbers, which have no end as 64 bits have.
     steps = (int(start) - timeline.end) // timeline.seconds
     if steps > MAX_STEPS:
@@ -157,5 +164,4 @@ def _steps_before(timeline: Timeline, start: int) -> int:
             f"start lies {steps} steps after the training data; at most {MAX_STEPS} are possible",
             "start",
         )
-    # A month's length is a mean one, which may be one step off in either direction.
-    return int(np.searchsorted(timeline.future(steps + 2), start - timeline.leeway))
+    return timeline.step_at(int(start)) - 1

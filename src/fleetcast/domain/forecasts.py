@@ -26,7 +26,11 @@ FREQUENCIES = ("15min", "30min", "hourly", "daily", "weekly", "monthly", "irregu
 FIELDS = ("period", "start", "frequency", "interval", "components")
 CUSTOMER_ID = "customer_id"
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
+# As api/openapi.yaml has it, so in characters that mean the same to every reader of patterns.
+MOMENT = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+_MOMENT = re.compile(MOMENT)
 _LATEST = 253_402_300_799  # the last second of 9999, where calendars end
 _ROW = ("timestamp", "yhat", "yhat_lower", "yhat_upper")
 _COMPONENTS = "components"
@@ -38,7 +42,8 @@ class ForecastRequest:
 
     Attributes:
         period: how many steps.
-        start: seconds since 1970 in UTC, at or after which the first step lies; None for right after the data.
+        start: seconds since 1970 in UTC, at or after which the first step lies, unless it is the same local day's a
+            little before it; None for right after the data.
         frequency: one of FREQUENCIES; None for the model's own.
         interval: probability that the truth lies between the bounds.
         components: whether to say what each step is made of.
@@ -59,7 +64,9 @@ class ForecastRequest:
             raise RequestError(f"the body has more than {MAX_BODY_BYTES} bytes", "body")
         try:
             text = body.decode() if isinstance(body, bytes) else body
-            document = json.loads(text or "", object_pairs_hook=_without_repetition)
+            # Some editors begin every file with a byte order mark, which JSON does not know.
+            text = (text or "").removeprefix("\ufeff")
+            document = json.loads(text, object_pairs_hook=_without_repetition)
         except UnicodeDecodeError as error:
             raise RequestError(f"the body is not UTF-8: byte {error.start} is not", "body") from error
         except (ValueError, RecursionError) as error:
@@ -208,7 +215,10 @@ def answer(customer_id: str, release: Release, forecast: Any, now: datetime) -> 
 
 
 def to_csv(forecast: Mapping[str, Any]) -> str:
-    """Return the rows of an answer under a header; a component is a column named `components.<its name>`."""
+    """Return the rows of an answer under a header; a component is a column named `components.<its name>`.
+
+    Half a surrogate pair in a name is written as an escape, since no table in UTF-8 can hold it.
+    """
     rows = forecast["forecast"]
     names: Iterable[str] = rows[0].get(_COMPONENTS, ()) if rows else ()
     written = io.StringIO()
@@ -217,4 +227,4 @@ def to_csv(forecast: Mapping[str, Any]) -> str:
     customer = forecast[CUSTOMER_ID]
     for row in rows:
         writer.writerow((customer, *(row[name] for name in _ROW), *row.get(_COMPONENTS, {}).values()))
-    return written.getvalue()
+    return written.getvalue().encode(errors="backslashreplace").decode()

@@ -63,6 +63,4 @@ def _range(text: str) -> _Range:
 def _quality(text: str) -> float:
     digits = text.replace(".", "", 1)
     # What cannot be read is not asked for: an answer in the wrong form helps nobody.
-    return (
-        float(text) if digits.isascii() and digits.isdigit() and len(text) <= 5 and float(text) <= 1 else 0.0
-    )
+    return min(float(text), 1.0) if digits.isascii() and digits.isdigit() else 0.0

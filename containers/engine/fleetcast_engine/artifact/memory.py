@@ -10,7 +10,7 @@ from fleetcast_engine.prophet.model import Holiday, ProphetModel, Regressor
 
 # Measured on models that share nothing, rounded up: Python's objects and the arrays' headers.
 _MODEL_BYTES = 600
-_MIX_BYTES = 300
+_MIX_BYTES = 320
 _STORED_BYTES = 200
 _NAIVE_BYTES = 300
 _PROPHET_BYTES = 1500

@@ -60,7 +60,7 @@ def _key(timeline: Timeline) -> _Key:
 
 @lru_cache(maxsize=128)
 def _future(key: _Key, skipped: int, count: int) -> Ints:
-    timestamps = Timeline(*key).future(skipped + count)[skipped:]
+    timestamps = Timeline(*key).future(count, skipped)
     timestamps.flags.writeable = False
     return timestamps
 
@@ -81,7 +81,7 @@ def _look_ahead(key: _Key, timestamps: bytes) -> Ahead:
 @lru_cache(maxsize=128)
 def _consecutive(first: int, count: int, seconds: int) -> Ahead:
     timeline = Timeline(IRREGULAR, seconds, 0)
-    return _ahead(timeline, timeline.future(first + count - 1)[first - 1 :])
+    return _ahead(timeline, timeline.future(count, first - 1))
 
 
 def _ahead(timeline: Timeline, timestamps: Ints) -> Ahead:
@@ -102,5 +102,5 @@ def _spacing(timeline: Timeline, last: int) -> float | None:
         return None
     if timeline.frequency != MONTHLY:
         return float(timeline.seconds)
-    between = future(timeline, 0, last)
-    return float(between[-1] - between[0]) / (last - 1)
+    between = int(timeline.future(1, last - 1)[0]) - int(timeline.future(1)[0])
+    return float(between) / (last - 1)

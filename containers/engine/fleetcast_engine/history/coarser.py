@@ -29,12 +29,12 @@ def coarser_future(timeline: Timeline, frequency: str, first: int | None, count:
         first: the first of them, which is a step; by default the one a whole coarse step after the end.
         count: at least 1.
     """
-    end = timeline.end if first is None else first
-    month_day = _day_of_month(end) if frequency == MONTHLY else 0
-    coarse = Timeline(frequency, SPACINGS[frequency].seconds, end, month_day)
-    if first is None:
-        return coarse.future(count)
-    return np.concatenate([np.array([first], np.int64), coarse.future(count - 1)])
+    begin = timeline.end if first is None else first
+    # A local midnight lies on the day before in UTC, whose months would be counted from another day of the month.
+    leeway = timeline.leeway if frequency == MONTHLY else 0
+    month_day = _day_of_month(begin + leeway) if frequency == MONTHLY else 0
+    coarse = Timeline(frequency, SPACINGS[frequency].seconds, begin + leeway, month_day)
+    return coarse.future(count, 0 if first is None else -1) - leeway
 
 
 def _day_of_month(moment: int) -> int:

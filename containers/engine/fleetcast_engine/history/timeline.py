@@ -15,6 +15,7 @@ Mask = npt.NDArray[np.bool_]
 DAY = 86_400
 IRREGULAR = "irregular"
 MONTHLY = "monthly"
+_HOUR = 3600
 # A clock change moves a local midnight by one hour of UTC; two leave room for odd time zones.
 _CLOCK_CHANGE = 2 * 3600
 _HALF_A_MONTH = 15 * DAY
@@ -65,18 +66,26 @@ class Timeline:
 
     @property
     def leeway(self) -> int:
-        """How many seconds a moment may lie behind a step and still mean it; 0 where there are no steps."""
+        """How many seconds before a local midnight its step may lie: steps of whole days know no clock change."""
         spacing = SPACINGS.get(self.frequency)
-        # Months differ in length, which their steps follow by the calendar; the clock is what these do not know.
-        return min(spacing.tolerance, _CLOCK_CHANGE) if spacing else 0
+        return _CLOCK_CHANGE if spacing and spacing.seconds >= DAY else 0
 
-    def future(self, count: int) -> Ints:
-        """Return the next `count` timestamps."""
-        steps = np.arange(1, count + 1, dtype=np.int64)
+    def future(self, count: int, skipped: int = 0) -> Ints:
+        """Return `count` timestamps after the first `skipped` ones; with -1, the end is the first of them."""
+        steps = np.arange(skipped + 1, skipped + count + 1, dtype=np.int64)
         if self.frequency == MONTHLY:
             return self._future_months(steps)
         following: Ints = self.end + steps * self.seconds
         return following
+
+    def step_at(self, moment: int) -> int:
+        """Return which step, from 1, a moment after the end means: the first one at or after it.
+
+        Where days begin at a local midnight, it is the one before if that is the same day's: the moment is just an
+        hour later, as a change of the clock makes it, or a midnight of UTC, which stands for a date, within two hours.
+        """
+        step = self._first_at(moment)
+        return step - 1 if step > 1 and self._begins_the_day(self._at(step - 1), moment) else step
 
     def steps_to(self, timestamps: Ints) -> Ints:
         """Return how many steps each timestamp lies after the end: 0 is the end, negative is history."""
@@ -91,6 +100,24 @@ class Timeline:
             return 1
         steps = 1 - int(self.steps_to(np.array([first], np.int64))[0])
         return next(s for s in SPACINGS[self.frequency].seasons if s == 1 or steps >= 2 * s)
+
+    def _first_at(self, moment: int) -> int:
+        if self.frequency != MONTHLY:
+            return -((self.end - moment) // self.seconds)
+        # What counts months may be one off, since days of the month and clocks differ.
+        skipped = max(int(self._months_to(np.array([moment], np.int64))[0]) - 2, 0)
+        return skipped + 1 + int(np.searchsorted(self.future(4, skipped), moment))
+
+    def _at(self, step: int) -> int:
+        return (
+            int(self.future(1, step - 1)[0]) if self.frequency == MONTHLY else self.end + step * self.seconds
+        )
+
+    def _begins_the_day(self, before: int, moment: int) -> bool:
+        behind = moment - before
+        # Days of UTC begin when they say.
+        local = before % DAY != 0 and behind <= self.leeway
+        return local and (behind == _HOUR or moment % DAY == 0)
 
     def _months_to(self, timestamps: Ints) -> Ints:
         # With the end moved to the middle of its month, neither a clock change nor a short month moves a row into

@@ -1,7 +1,8 @@
 """One request to one model: the document that answers it, and its text."""
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,10 +16,20 @@ from fleetcast_engine import components, forecast, iso_time
 from fleetcast_engine.errors import EngineError, ForecastError
 from fleetcast_serving.repository import ServedModel
 
+logger = logging.getLogger("fleetcast_serving")
+
 Document = dict[str, Any]
 
 # Of short forecasts most customers share the timestamps, and so their texts: 4 MB at most.
 _KEPT_STEPS = 200
+# Neither SageMaker nor Lambda passes on more than 6 MB, and whoever is refused by them is not told why.
+MAX_BYTES = 5_000_000
+# At most: a step without components, and what is around a component's name. Counted in what Lambda hands to API
+# Gateway, a text within a text, which is the longest form that an answer takes.
+_STEP_BYTES = 200
+_NUMBER_BYTES = 25
+# So many steps show which components there are, without the memory that all of them may take.
+_SAMPLE_STEPS = 200
 
 
 def document_of(model: ServedModel, request: ForecastRequest) -> Document:
@@ -29,8 +40,9 @@ def document_of(model: ServedModel, request: ForecastRequest) -> Document:
         DataError: the model is broken in a way that only a forecast shows.
     """
     if request.customer_id is not None and request.customer_id != model.customer_id:
-        # Whoever sent it here thinks of another model.
-        raise RequestError(f"customer_id is not this model's, which is {model.customer_id!r}", "customer_id")
+        # Whoever sent it here thinks of another model. Whose this one is, is not his to know.
+        logger.info("asked for customer %r, this is the model of %r", request.customer_id, model.customer_id)
+        raise RequestError("customer_id is not the customer of this model", "customer_id")
     try:
         rows, interval = _rows(model, request)
     except ForecastError as error:
@@ -63,8 +75,9 @@ def to_json(document: Any) -> bytes:
 
 
 def _rows(model: ServedModel, request: ForecastRequest) -> tuple[list[Document], float]:
-    loaded, period, start = model.loaded, request.period, request.start
-    predicted = forecast(loaded, period, start, request.interval, frequency=request.frequency)
+    predicted = forecast(
+        model.loaded, request.period, request.start, request.interval, frequency=request.frequency
+    )
     rows = [
         {"timestamp": moment, "yhat": yhat, "yhat_lower": lower, "yhat_upper": upper}
         for moment, yhat, lower, upper in zip(
@@ -76,8 +89,32 @@ def _rows(model: ServedModel, request: ForecastRequest) -> tuple[list[Document],
         )
     ]
     if request.components:
-        _explain(rows, components(loaded, period, start, frequency=request.frequency))
+        _explain(rows, _components(model, request))
     return rows, predicted.interval
+
+
+def _components(model: ServedModel, request: ForecastRequest) -> Mapping[str, npt.NDArray[np.float64]]:
+    sample = min(request.period, _SAMPLE_STEPS)
+    parts = components(model.loaded, sample, request.start, frequency=request.frequency)
+    _check_size(parts, request.period)
+    if sample == request.period:
+        return parts
+    return components(model.loaded, request.period, request.start, frequency=request.frequency)
+
+
+def _check_size(names: Iterable[str], period: int) -> None:
+    each = _STEP_BYTES + sum(_written_bytes(name) + _NUMBER_BYTES for name in names)
+    if each * period > MAX_BYTES:
+        raise RequestError(
+            f"this model's components take up to {each} bytes a step, so at most {MAX_BYTES // each} steps can have "
+            f"them in one answer, not {period}",
+            "components",
+        )
+
+
+@lru_cache(maxsize=4096)
+def _written_bytes(name: str) -> int:
+    return len(json.dumps(json.dumps(name)))
 
 
 def _explain(rows: list[Document], parts: Mapping[str, npt.NDArray[np.float64]]) -> None:

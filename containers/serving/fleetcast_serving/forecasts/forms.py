@@ -19,6 +19,7 @@ LINES: Final = (
 _OF_ONE: Final = (JSON, *LINES, CSV)
 # Of many answers no table can be made: any of them may be a refusal, or have components of its own.
 _OF_MANY: Final = (*LINES, JSON)
+_CHARSET: Final = "charset="
 # Longer headers are nobody's, and are not worth remembering.
 _LONGEST_KEPT = 200
 
@@ -49,8 +50,10 @@ def form_of(content_type: str, accept: str) -> Form:
 
 @lru_cache(maxsize=256)
 def _form(content_type: str, accept: str) -> Form:
-    many = _kind(content_type) in LINES
-    offered = _OF_MANY if many else _OF_ONE
+    kind = _kind(content_type)
+    many = kind in LINES
+    # Whoever says nothing reads what he writes.
+    offered = (kind, *(other for other in (_OF_MANY if many else _OF_ONE) if other != kind))
     answer = preferred(accept, offered)
     if answer is None:
         what = "JSON Lines are answered" if many else "the answer is written"
@@ -61,9 +64,9 @@ def _form(content_type: str, accept: str) -> Form:
 
 
 def _kind(content_type: str) -> str:
-    kind, _, parameters = content_type.lower().partition(";")
-    kind = kind.strip() or JSON
-    charset = parameters.partition("charset=")[2].strip(' "')
+    kind, *parameters = (part.strip() for part in content_type.lower().split(";"))
+    kind = kind or JSON
+    charset = next((part[len(_CHARSET) :].strip('"') for part in parameters if part.startswith(_CHARSET)), "")
     if kind not in (JSON, *LINES) or charset not in ("", "utf-8", "utf8"):
         raise UnsupportedContentType(
             f"the content type must be {JSON} or {JSON_LINES}, in UTF-8, not {content_type[:100]!r}",

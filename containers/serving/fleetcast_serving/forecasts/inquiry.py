@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from typing import Protocol
 
 from fleetcast.domain.forecasts import CUSTOMER_ID, FIELDS, ForecastRequest, to_csv
@@ -43,6 +44,9 @@ class Inquiry(Protocol):
 
     def answer_from(self, models: Models) -> Answer:
         """Ask the model of the customer whom the request names."""
+
+    def is_cold(self, models: Models) -> bool:
+        """Whether `answer_from` would first have to read a file, which takes as long as its disk."""
 
 
 def inquiry(body: bytes, content_type: str, accept: str) -> Inquiry:
@@ -87,10 +91,13 @@ class One:
     def answer_from(self, models: Models) -> Answer:
         return self._written(_document_from(models, self.request))
 
+    def is_cold(self, models: Models) -> bool:
+        return models.is_cold(self.request.customer_id)
+
     def _written(self, document: Document) -> Answer:
         media_type = self.form.answer
         if media_type == CSV:
-            return Answer(to_csv(document).encode(errors="backslashreplace"), f"{CSV}; charset=utf-8")
+            return Answer(to_csv(document).encode(), f"{CSV}; charset=utf-8")
         body = to_json(document)
         return Answer(body + b"\n" if media_type in LINES else body, media_type)
 
@@ -112,11 +119,18 @@ class Lines:
     def answer_from(self, models: Models) -> Answer:
         return self._written(lambda request: _document_from(models, request))
 
+    def is_cold(self, models: Models) -> bool:  # noqa: ARG002 - some of its lines may be
+        return True
+
     def _written(self, document: Callable[[ForecastRequest], Document]) -> Answer:
-        answers = answer_lines(self.body, _FIELDS, document)
-        if self.form.answer in LINES:
-            return Answer(b"".join(answer + b"\n" for answer in answers), self.form.answer)
-        return Answer(b"[" + b",".join(answers) + b"]", self.form.answer)
+        begin, between, end = (b"", b"\n", b"\n") if self.form.answer in LINES else (b"[", b",", b"]")
+        # Joined from a list, tens of megabytes would be held twice.
+        written = BytesIO()
+        for answer in answer_lines(self.body, _FIELDS, document):
+            written.write(between if written.tell() else begin)
+            written.write(answer)
+        written.write(end)
+        return Answer(written.getvalue(), self.form.answer)
 
 
 def _document_from(models: Models, request: ForecastRequest) -> Document:

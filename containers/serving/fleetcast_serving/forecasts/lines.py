@@ -1,5 +1,6 @@
 """JSON Lines: one answer for each request, in their order, and a bad one costs only its own."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -8,8 +9,12 @@ from fleetcast.errors import DataError, FleetcastError, RequestError
 from fleetcast_serving.errors import CustomerNotFound
 from fleetcast_serving.forecasts.documents import Document, to_json
 
-# 30 to 100 MB of answers: what a body of 5 MB could ask for has no end.
+# What a body of 5 MB could ask for has no end. Most answers take 120 bytes a step, which is 30 MB together.
 MAX_STEPS = 250_000
+# Those with components take as many as they have names.
+MAX_BYTES = 64_000_000
+# SageMaker gives up after 60 s, and then all of them are lost.
+MAX_SECONDS = 40
 # A megabyte of the shortest requests; even a line that is refused takes time, and has an answer.
 MAX_LINES = 100_000
 
@@ -22,9 +27,12 @@ _CODES: tuple[tuple[type[FleetcastError], str], ...] = (
 
 
 def answer_lines(
-    body: bytes, fields: Sequence[str], document: Callable[[ForecastRequest], Document]
-) -> list[bytes]:
-    """Return the JSON of one answer for each line that is not blank.
+    body: bytes,
+    fields: Sequence[str],
+    document: Callable[[ForecastRequest], Document],
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[bytes]:
+    """Yield the JSON of one answer for each line that is not blank.
 
     A line that cannot be answered has an error with its number instead: the answers of a file are of no use if they
     are lost because of one of its lines.
@@ -33,28 +41,50 @@ def answer_lines(
         body: lines of JSON; blank ones, a byte order mark and carriage returns are no harm.
         fields: that a request may have.
         document: answers a request.
+        clock: tells seconds.
 
     Raises:
         RequestError: there is no request at all, or there are too many.
     """
     if body.count(b"\n") > MAX_LINES:
         raise RequestError(f"the body has more than {MAX_LINES} lines; send them in several", "body")
-    answers, steps = [], 0
+    budget, number = _Budget(clock), 0
     for number, line in _lines(body):
         try:
             request = ForecastRequest.from_body(line, fields)
-            if steps + request.period > MAX_STEPS:
-                raise RequestError(  # noqa: TRY301 - it is one of the reasons to refuse a line
-                    f"the lines of one body may ask for {MAX_STEPS} steps together; send this one in another",
-                    "period",
-                )
-            answers.append(to_json(document(request)))
-            steps += request.period
+            budget.check(request.period)
+            answer, steps = to_json(document(request)), request.period
         except (RequestError, CustomerNotFound, DataError) as error:
-            answers.append(to_json(_problem(number, error)))
-    if not answers:
+            # It is no forecast, and yet some work.
+            answer, steps = to_json(_problem(number, error)), 1
+        budget.spend(steps, len(answer))
+        yield answer
+    if number == 0:
         raise RequestError('the body has no line such as {"period": 7}', "body")
-    return answers
+
+
+class _Budget:
+    """What the lines of one body may still take."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._steps, self._bytes = MAX_STEPS, MAX_BYTES
+        self._clock, self._end = clock, clock() + MAX_SECONDS
+
+    def check(self, steps: int) -> None:
+        if steps > self._steps:
+            raise _beyond(f"ask for {MAX_STEPS} steps", "period")
+        if self._bytes <= 0:
+            raise _beyond(f"have {MAX_BYTES // 10**6} MB of answers", "body")
+        if self._clock() > self._end:
+            raise _beyond(f"take {MAX_SECONDS} seconds", "body")
+
+    def spend(self, steps: int, size: int) -> None:
+        self._steps -= steps
+        self._bytes -= size
+
+
+def _beyond(what: str, field: str) -> RequestError:
+    return RequestError(f"the lines of one body may {what} together; send this one in another", field)
 
 
 def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:

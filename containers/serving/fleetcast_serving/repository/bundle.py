@@ -4,6 +4,7 @@ A bundle is a folder `bundle` of artifacts as training writes them, each named a
 is found by its name alone: nothing is listed or read before somebody asks for it, however many there are.
 """
 
+import logging
 import os
 import stat
 import threading
@@ -16,7 +17,10 @@ from fleetcast.errors import RequestError
 from fleetcast_engine import unpack
 from fleetcast_engine.errors import ArtifactError
 from fleetcast_serving.errors import CustomerNotFound, LoadFailed
-from fleetcast_serving.repository.models import ServedModel, decode, read_document
+from fleetcast_serving.repository.models import ServedModel, read_model
+from fleetcast_serving.repository.refusals import Refusals, version_of
+
+logger = logging.getLogger("fleetcast_serving")
 
 FOLDER = "bundle"
 SUFFIX = ".tar.gz"
@@ -38,6 +42,9 @@ class Models(Protocol):
             RequestError: the customer has to be named.
             LoadFailed: what is there is not usable.
         """
+
+    def is_cold(self, customer_id: str | None) -> bool:
+        """Whether a file has to be read for it."""
 
 
 def read_models(folder: Path, budget_bytes: int = _BUDGET_BYTES) -> Models:
@@ -62,7 +69,7 @@ def read_models(folder: Path, budget_bytes: int = _BUDGET_BYTES) -> Models:
 
 def _the_only_model(folder: Path) -> ServedModel:
     try:
-        return decode(read_document(str(folder)))
+        return read_model(str(folder))
     except LoadFailed as error:
         raise LoadFailed(f"{error} (and no folder {FOLDER} of many)") from error
 
@@ -76,6 +83,9 @@ class _OneModel:
             raise CustomerNotFound(f"this container has no model of customer {customer_id!r}")
         return self._model
 
+    def is_cold(self, customer_id: str | None) -> bool:  # noqa: ARG002 - whoever it is
+        return False
+
 
 class Bundle:
     """A folder of artifacts, of which those used last are kept decoded. Threads may share it."""
@@ -87,6 +97,7 @@ class Bundle:
         self._lock = threading.Lock()
         # Least recently used first.
         self._decoded: OrderedDict[str, ServedModel] = OrderedDict()
+        self._refusals = Refusals()
 
     def model(self, customer_id: str | None) -> ServedModel:
         if customer_id is None:
@@ -103,6 +114,9 @@ class Bundle:
             self._keep(model)
         return model
 
+    def is_cold(self, customer_id: str | None) -> bool:
+        return customer_id is not None and customer_id not in self._decoded
+
     def _keep(self, model: ServedModel) -> None:
         former = self._decoded.pop(model.customer_id, None)
         self._used += model.size - (former.size if former else 0)
@@ -114,25 +128,39 @@ class Bundle:
     def _read(self, customer_id: str) -> ServedModel:
         name = artifact_name(customer_id)
         try:
-            model = ServedModel(unpack(self._content(name)))
+            descriptor = os.open(name, _READ_ONLY, dir_fd=self._folder)
+            try:
+                return self._model_in(descriptor, name, customer_id)
+            finally:
+                os.close(descriptor)
         except FileNotFoundError:
             raise CustomerNotFound(f"this container has no model of customer {customer_id!r}") from None
-        except (ArtifactError, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise LoadFailed(f"{FOLDER}/{name} is not a model: {reason}") from error
-        if model.customer_id != customer_id:
-            raise LoadFailed(f"{FOLDER}/{name} holds the model of another customer, {model.customer_id!r}")
-        return model
+        except OSError as error:
+            raise LoadFailed(f"{FOLDER}/{name} cannot be read: {error.strerror}") from error
 
-    def _content(self, name: str) -> bytes:
-        descriptor = os.open(name, _READ_ONLY, dir_fd=self._folder)
+    def _model_in(self, descriptor: int, name: str, customer_id: str) -> ServedModel:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_ARTIFACT:
+            raise LoadFailed(f"{FOLDER}/{name} is not an ordinary file of at most {_MAX_ARTIFACT} bytes")
+        if reason := self._refusals.reason(name, version_of(status)):
+            raise LoadFailed(reason)
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_ARTIFACT:
-                raise LoadFailed(f"{FOLDER}/{name} is not an ordinary file of at most {_MAX_ARTIFACT} bytes")
-            return os.read(descriptor, _MAX_ARTIFACT)
-        finally:
-            os.close(descriptor)
+            return _model_of(os.read(descriptor, _MAX_ARTIFACT), name, customer_id)
+        except LoadFailed as error:
+            self._refusals.keep(name, version_of(status), str(error))
+            raise
+
+
+def _model_of(artifact: bytes, name: str, customer_id: str) -> ServedModel:
+    try:
+        model = ServedModel(unpack(artifact))
+    except ArtifactError as error:
+        raise LoadFailed(f"{FOLDER}/{name} is not a model: {error}") from error
+    if model.customer_id != customer_id:
+        # Whose it is, is not his to know who asks.
+        logger.error("%s/%s holds the model of customer %r", FOLDER, name, model.customer_id)
+        raise LoadFailed(f"{FOLDER}/{name} holds the model of another customer")
+    return model
 
 
 def _open_folder(folder: Path) -> int:

@@ -34,12 +34,18 @@ def read_document(url: str) -> bytes:
     Raises:
         LoadFailed: there is no usable model in it.
     """
-    try:
-        document = fleetcast_engine.read_document(Path(url))
-    except ArtifactError as error:
-        raise LoadFailed(str(error)) from error
+    document = _stored(url)
     decode(document)
     return document
+
+
+def read_model(url: str) -> ServedModel:
+    """Return the model in the folder that its artifact was extracted to.
+
+    Raises:
+        LoadFailed: there is no usable model in it.
+    """
+    return decode(_stored(url))
 
 
 def decode(document: bytes) -> ServedModel:
@@ -50,5 +56,12 @@ def decode(document: bytes) -> ServedModel:
     """
     try:
         return ServedModel(fleetcast_engine.decode(document))
+    except ArtifactError as error:
+        raise LoadFailed(str(error)) from error
+
+
+def _stored(url: str) -> bytes:
+    try:
+        return fleetcast_engine.read_document(Path(url))
     except ArtifactError as error:
         raise LoadFailed(str(error)) from error
