@@ -110,10 +110,7 @@ class Application:
             return self._failed(error, request.headers)
 
     def _failed(self, error: Exception, headers: Mapping[bytes, bytes]) -> Response:
-        if isinstance(error, FleetcastError):
-            response = refusal(error)
-        else:
-            response = unexpected(error, described(headers))
+        response = _apology(error, headers)
         self._measures.answered(response.status)
         return response
 
@@ -143,6 +140,12 @@ class Application:
         if self.draining:
             fields.append(_CLOSE)
         return fields
+
+
+def _apology(error: Exception, headers: Mapping[bytes, bytes]) -> Response:
+    if isinstance(error, FleetcastError):
+        return refusal(error)
+    return unexpected(error, described(headers))
 
 
 def described(headers: Mapping[bytes, bytes]) -> str:
