@@ -3,11 +3,10 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import httpx
 import pytest
+from tests.containers.serving_toys import ToyAnswer, ToyInquiry, ToyModels, multi, single
 
 from fleetcast.errors import DataError, FleetcastError, NotAcceptable, PlatformError, RequestError
 from fleetcast_serving.errors import (
@@ -15,7 +14,6 @@ from fleetcast_serving.errors import (
     BodyTooLarge,
     Busy,
     CustomerNotFound,
-    KeeperGone,
     LoadFailed,
     NoSuchPath,
     NotLoaded,
@@ -25,72 +23,7 @@ from fleetcast_serving.errors import (
 from fleetcast_serving.http.application import Application
 from fleetcast_serving.http.multi_model import MultiModel
 from fleetcast_serving.http.problems import refusal
-from fleetcast_serving.http.single_model import SingleModel
 from fleetcast_serving.metrics.measures import Measures
-
-
-@dataclass
-class ToyAnswer:
-    body: bytes = b"1\n"
-    content_type: str = "text/csv; charset=utf-8"
-
-
-@dataclass
-class ToyInquiry:
-    """Answers whatever it is asked with what a function says."""
-
-    say: Callable[[], ToyAnswer]
-    steps: int = 1
-
-    def answer(self, _model: object) -> ToyAnswer:
-        return self.say()
-
-    def answer_from(self, _bundle: object) -> ToyAnswer:
-        return self.say()
-
-
-@dataclass
-class Held:
-    model: str = "model"
-
-
-class ToyModels:
-    """One model, ready."""
-
-    def ready(self, _name: str) -> Held:
-        return Held()
-
-    async def lease(self, _name: str) -> Held:
-        return Held()
-
-    def release(self, _lease: Held) -> None: ...
-
-    async def load(self, _name: str, _url: str) -> None: ...
-
-    async def unload(self, _name: str) -> None: ...
-
-    async def url(self, _name: str) -> str:
-        return "u"
-
-    async def page(self, _after: str, _limit: int) -> list[tuple[str, str]]:
-        return []
-
-    async def ping(self) -> None:
-        raise KeeperGone("the keeper has not answered")
-
-
-def multi(
-    say: Callable[[], ToyAnswer] = ToyAnswer, steps: int = 1, measures: Measures | None = None
-) -> Application:
-    contract = MultiModel(ToyModels(), lambda *_: ToyInquiry(say, steps), measures or Measures())
-    return contract.application(max_in_flight=10)
-
-
-def single(say: Callable[[], ToyAnswer], steps: int) -> Application:
-    async def ping() -> None: ...
-
-    contract = SingleModel("bundle", lambda *_: ToyInquiry(say, steps), ping, Measures(), workers=2)
-    return contract.application(max_in_flight=10)
 
 
 def asked(application: Application, method: str, path: str, size: int = 2, **headers: str) -> httpx.Response:

@@ -1,7 +1,7 @@
 """How a body becomes an inquiry, and its answer a response, without keeping other requests waiting."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
@@ -39,11 +39,19 @@ class Background:
 async def read(request: Request, inquiry: Reader[T], background: Background) -> T:
     """Return what a request's body asks for."""
     body = await request.body()
-    content_type = request.headers.get(b"content-type", b"").decode("latin-1")
-    accept = request.headers.get(b"accept", b"").decode("latin-1")
-    if len(body) <= _INLINE_BYTES:
-        return inquiry(body, content_type, accept)
-    return await background.run(lambda: inquiry(body, content_type, accept))
+    if is_short(body):
+        return read_now(body, request.headers, inquiry)
+    return await background.run(lambda: read_now(body, request.headers, inquiry))
+
+
+def is_short(body: bytes) -> bool:
+    """Whether a body is read so fast that it keeps nobody waiting."""
+    return len(body) <= _INLINE_BYTES
+
+
+def read_now(body: bytes, headers: Mapping[bytes, bytes], inquiry: Reader[T]) -> T:
+    content_type = headers.get(b"content-type", b"").decode("latin-1")
+    return inquiry(body, content_type, headers.get(b"accept", b"").decode("latin-1"))
 
 
 def to_response(answer: Answer) -> Response:

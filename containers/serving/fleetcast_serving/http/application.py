@@ -1,11 +1,21 @@
 """The ASGI application: finds the handler, answers every exception, and limits how much happens at once."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 
 from fleetcast.errors import FleetcastError
 from fleetcast_serving.errors import Busy, MethodNotAllowed
-from fleetcast_serving.http.messages import WHOLE_ANSWER, ClientGone, Receive, Request, Response, Scope, Send
+from fleetcast_serving.http.messages import (
+    WHOLE_ANSWER,
+    ClientGone,
+    Field,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+)
 from fleetcast_serving.http.problems import refusal, unexpected
 from fleetcast_serving.metrics.measures import Measures, bucket
 
@@ -14,10 +24,14 @@ _CUSTOM_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
 # A container that has much to do is healthy, and SageMaker must hear so.
 _PING = b"/ping"
 _CLOSE = (b"connection", b"close")
+# What a URL may have besides its path, and what it must not have at all.
+_UNUSUAL = re.compile(rb"[^!-~]|[?#]")
 
 Handler = Callable[[Request], Awaitable[Response]]
 # The invocations of a contract are told apart from its management before anything else: they are what has to be fast.
 Invocation = Callable[[bytes], Handler | None]
+# Answers an invocation if nothing has to be waited for, from its path, its headers by name and its body.
+AtOnce = Callable[[bytes, Mapping[bytes, bytes], bytes], Response | None]
 Routes = Callable[[tuple[str, ...]], Mapping[str, Handler]]
 
 
@@ -26,6 +40,7 @@ class Application:
 
     Args:
         invocation: returns the handler of a path that is an invocation.
+        at_once: returns the answer to an invocation that has to wait for nothing, or None.
         routes: returns the handlers of any other path by method, or raises NoSuchPath.
         measures: what is counted.
         max_in_flight: requests at a time.
@@ -35,9 +50,10 @@ class Application:
     """
 
     def __init__(
-        self, invocation: Invocation, routes: Routes, measures: Measures, max_in_flight: int
+        self, invocation: Invocation, at_once: AtOnce, routes: Routes, measures: Measures, max_in_flight: int
     ) -> None:
         self._invocation = invocation
+        self._at_once = at_once
         self._routes = routes
         self._measures = measures
         self._max_in_flight = max_in_flight
@@ -58,19 +74,43 @@ class Application:
             self._in_flight -= 1
         await self._send(request, response, send)
         if handler is not None:
-            self._measures.latencies[bucket(int((perf_counter() - began) * 1e6))] += 1
+            self._took(began)
+
+    def at_once(
+        self, url: bytes, fields: Sequence[Field], body: bytes
+    ) -> tuple[int, list[Field], bytes] | None:
+        """Return status, headers and body of the answer to a POST that can be made without waiting, or None.
+
+        It does what calling the application does, for those requests that need nothing of what that takes.
+        """
+        began = perf_counter()
+        if self.draining or self._in_flight >= self._max_in_flight or _UNUSUAL.search(url):
+            return None
+        headers = dict(fields)
+        try:
+            response = self._at_once(url, headers, body)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            response = self._failed(error, headers)
+        if response is None:
+            return None
+        self._took(began)
+        return response.status, self._fields(response, headers), response.body
+
+    def _took(self, began: float) -> None:
+        self._measures.latencies[bucket(int((perf_counter() - began) * 1e6))] += 1
 
     async def _answer(self, request: Request, handler: Handler | None) -> Response:
         try:
             if self._in_flight > self._max_in_flight and request.raw_path != _PING:
                 raise Busy(f"{self._max_in_flight} requests are being answered; try again in a moment")  # noqa: TRY301
             return await (handler or self._managing(request))(request)
-        except FleetcastError as error:
-            response = refusal(error)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
-            response = unexpected(error, described(request))
+            return self._failed(error, request.headers)
+
+    def _failed(self, error: Exception, headers: Mapping[bytes, bytes]) -> Response:
+        response = _apology(error, headers)
         self._measures.answered(response.status)
         return response
 
@@ -81,15 +121,8 @@ class Application:
         return handlers[request.method]
 
     async def _send(self, request: Request, response: Response, send: Send) -> None:
-        status, body, content_type, further = response
-        headers = [(b"content-length", b"%d" % len(body)), *further]
-        if body:
-            headers.append((b"content-type", content_type))
-        given = request.headers.get(_CUSTOM_ATTRIBUTES)
-        if given:
-            headers.append((_CUSTOM_ATTRIBUTES, given))
-        if self.draining:
-            headers.append(_CLOSE)
+        status, body = response.status, response.body
+        headers = self._fields(response, request.headers)
         whole = request.scope.get("extensions")
         if whole:
             await whole[WHOLE_ANSWER](status, headers, body)
@@ -97,7 +130,24 @@ class Application:
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
+    def _fields(self, response: Response, asked: Mapping[bytes, bytes]) -> list[Field]:
+        fields = [(b"content-length", b"%d" % len(response.body)), *response.headers]
+        if response.body:
+            fields.append((b"content-type", response.content_type))
+        given = asked.get(_CUSTOM_ATTRIBUTES)
+        if given:
+            fields.append((_CUSTOM_ATTRIBUTES, given))
+        if self.draining:
+            fields.append(_CLOSE)
+        return fields
 
-def described(request: Request) -> str:
+
+def _apology(error: Exception, headers: Mapping[bytes, bytes]) -> Response:
+    if isinstance(error, FleetcastError):
+        return refusal(error)
+    return unexpected(error, described(headers))
+
+
+def described(headers: Mapping[bytes, bytes]) -> str:
     """Return which artifact a request is about: a name is opaque, and only this header knows."""
-    return repr(request.header(TARGET_MODEL) or "no target given")
+    return repr(headers.get(TARGET_MODEL, b"").decode("latin-1") or "no target given")

@@ -5,19 +5,21 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from fleetcast_serving.http.messages import WHOLE_ANSWER
 from fleetcast_serving.http.problems import problem
+from fleetcast_serving.http.shortcut import Shortcut, written
 
 # A request's line and headers, of which SageMaker's own take one or two kilobytes. So much is always read, and never
 # twice as much.
 MAX_HEAD = 16 * 1024
 # Whoever has not read a byte of its answer for so long does not want it.
 _WRITE_SECONDS = 60.0
+_CLOSE = (b"connection", b"close")
 
 
-class Connection(HttpToolsProtocol):
+class Connection(Shortcut):
     """A connection whose requests must arrive in time and whose answers must be read in time.
 
     A client that is slow, silent or gone costs its connection, and that only for a while.
@@ -35,9 +37,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # uvicorn does so after a request, but would wait for the first one for ever.
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        self.rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unset_keepalive_if_required()
@@ -50,7 +50,7 @@ class Connection(HttpToolsProtocol):
             self._receive_in_pieces(data)
             return
         super().data_received(data)
-        if self.cycle is None or self.cycle.more_body or "method" not in self.scope:
+        if not self.arrived:
             self._on_partial(len(data))
         elif self._reading is not None:
             self._stop_waiting()
@@ -65,6 +65,7 @@ class Connection(HttpToolsProtocol):
     def _on_partial(self, received: int) -> None:
         if self.transport.is_closing():
             return
+        self._unset_keepalive_if_required()
         if self._reading is None:
             self._reading = self.loop.call_later(self.read_seconds, self._on_slow)
             self._head = 0  # a piece that ends within a head may have begun with other requests
@@ -79,7 +80,7 @@ class Connection(HttpToolsProtocol):
             # It is us who do not read: an earlier request of this connection is still being answered.
             self._reading = self.loop.call_later(self.read_seconds, self._on_slow)
         elif not self._is_within_head() and self.cycle.response_complete:
-            # Answered before its body had come; uvicorn does not say whether it came since.
+            # Answered before its body had come.
             self.transport.close()
         else:
             text = f"the request did not arrive within {self.read_seconds:g} s"
@@ -93,8 +94,8 @@ class Connection(HttpToolsProtocol):
     def _is_within_head(self) -> bool:
         return self.scope is None or "method" not in self.scope
 
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
+    def hand_over(self) -> None:
+        super().hand_over()
         # Of this request: a pipelined one may follow before it is answered.
         self.scope["extensions"] = {WHOLE_ANSWER: partial(_answer, self.cycle)}  # type: ignore[dict-item]
 
@@ -123,8 +124,12 @@ class Connection(HttpToolsProtocol):
         self._stop_waiting()
         if not self._owes_answers():
             body = problem(code, message)
-            fields = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-            self.transport.write(STATUS_LINE[status] + fields % len(body) + body)
+            fields = (
+                (b"content-type", b"application/json"),
+                _CLOSE,
+                (b"content-length", b"%d" % len(body)),
+            )
+            self.transport.write(written(status, fields, body))
         self.transport.close()
 
     def _owes_answers(self) -> bool:
@@ -143,21 +148,17 @@ async def _answer(
         # uvicorn itself marks only a connection's last request, not those that are queued before it.
         cycle.disconnected = True
         return
-    lines = [STATUS_LINE[status]]
-    for name, value in headers:
-        lines += (name, b": ", value, b"\r\n")
-        if name == b"connection":
-            cycle.keep_alive = False
-    if not cycle.keep_alive and b"connection" not in lines:
-        lines.append(b"connection: close\r\n")
-    lines.append(b"\r\n")
-    if cycle.scope["method"] != "HEAD":
-        lines.append(body)
+    fields = list(headers)
+    if _CLOSE in fields:
+        cycle.keep_alive = False
+    elif not cycle.keep_alive:
+        fields.append(_CLOSE)
+    text = written(status, fields, b"" if cycle.scope["method"] == "HEAD" else body)
     # It holds the cycle, which holds it: with it, every request would be left to the garbage collector.
     del cycle.scope["extensions"]
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
-    cycle.transport.write(b"".join(lines))
+    cycle.transport.write(text)
     cycle.message_event.set()
     if not cycle.keep_alive:
         cycle.transport.close()

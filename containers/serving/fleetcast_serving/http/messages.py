@@ -12,7 +12,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Headers = tuple[tuple[bytes, bytes], ...]
+Field = tuple[bytes, bytes]
+Headers = tuple[Field, ...]
 
 # An extension of ASGI: status, headers and body at once, in one system call where the protocol's own way takes two.
 WHOLE_ANSWER = "fleetcast.whole_answer"

@@ -8,7 +8,16 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from fleetcast.errors import RequestError
 from fleetcast_serving.errors import NoSuchPath
-from fleetcast_serving.http.answering import INLINE_STEPS, Answer, Background, Reader, read, to_response
+from fleetcast_serving.http.answering import (
+    INLINE_STEPS,
+    Answer,
+    Background,
+    Reader,
+    is_short,
+    read,
+    read_now,
+    to_response,
+)
 from fleetcast_serving.http.application import Application, Handler, described
 from fleetcast_serving.http.messages import Request, Response, decoded
 from fleetcast_serving.metrics.measures import Measures
@@ -82,7 +91,7 @@ class MultiModel(Generic[ModelT]):
         self._background = Background()
 
     def application(self, max_in_flight: int) -> Application:
-        return Application(self._invocation, self._routes, self._measures, max_in_flight)
+        return Application(self._invocation, self._at_once, self._routes, self._measures, max_in_flight)
 
     def _invocation(self, path: bytes) -> Handler | None:
         return self._invoke if path.endswith(_END) and path.startswith(_BEGIN) else None
@@ -99,23 +108,32 @@ class MultiModel(Generic[ModelT]):
                 return {"POST": self._invoke}
         raise no_such_path(path)
 
+    def _at_once(self, path: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Response | None:
+        segment = path[len(_BEGIN) : -len(_END)]
+        if self._invocation(path) is None or b"/" in segment or not segment or not is_short(body):
+            return None
+        return self._from_memory(decoded(segment), read_now(body, headers, self._inquiry))
+
     async def _invoke(self, request: Request) -> Response:
         segment = request.raw_path[len(_BEGIN) : -len(_END)]
         if b"/" in segment or not segment:
             raise no_such_path(request.path)
         inquiry = await read(request, self._inquiry, self._background)
         name = decoded(segment)
-        held = self._models.ready(name)
-        if held is None:
+        return self._from_memory(name, inquiry) or to_response(await self._answer(name, inquiry))
+
+    def _from_memory(self, name: str, inquiry: Inquiry[ModelT]) -> Response | None:
+        if inquiry.steps > INLINE_STEPS or (held := self._models.ready(name)) is None:
+            return None
+        self._measures.hits += 1
+        # Nothing can be unloaded in between, so there is nothing to hold.
+        return to_response(inquiry.answer(held.model))
+
+    async def _answer(self, name: str, inquiry: Inquiry[ModelT]) -> Answer:
+        if self._models.ready(name) is None:
             self._measures.misses += 1
         else:
             self._measures.hits += 1
-            if inquiry.steps <= INLINE_STEPS:
-                # Nothing can be unloaded in between, so there is nothing to hold.
-                return to_response(inquiry.answer(held.model))
-        return to_response(await self._answer(name, inquiry))
-
-    async def _answer(self, name: str, inquiry: Inquiry[ModelT]) -> Answer:
         lease = await self._models.lease(name)
         try:
             if inquiry.steps <= INLINE_STEPS:
@@ -132,7 +150,7 @@ class MultiModel(Generic[ModelT]):
         body = await request.json_object()
         name, url = _text(body, "model_name"), _text(body, "url")
         await self._models.load(name, url)
-        logger.info("loaded model %r from %r (%s)", name, url, described(request))
+        logger.info("loaded model %r from %r (%s)", name, url, described(request.headers))
         return Response.of_json(200, _described(name, url))
 
     async def _list(self, request: Request) -> Response:
@@ -150,7 +168,7 @@ class MultiModel(Generic[ModelT]):
     async def _unload(self, request: Request) -> Response:
         name = request.path[1]
         await self._models.unload(name)
-        logger.info("unloaded model %r (%s)", name, described(request))
+        logger.info("unloaded model %r (%s)", name, described(request.headers))
         return Response.of_json(200, {"modelName": name})
 
 

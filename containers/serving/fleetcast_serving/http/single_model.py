@@ -3,7 +3,16 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
-from fleetcast_serving.http.answering import INLINE_STEPS, Answer, Background, Reader, read, to_response
+from fleetcast_serving.http.answering import (
+    INLINE_STEPS,
+    Answer,
+    Background,
+    Reader,
+    is_short,
+    read,
+    read_now,
+    to_response,
+)
 from fleetcast_serving.http.application import Application, Handler
 from fleetcast_serving.http.messages import MAX_BODY, Request, Response
 from fleetcast_serving.http.multi_model import no_such_path
@@ -55,7 +64,7 @@ class SingleModel(Generic[BundleT]):
         self._background = Background()
 
     def application(self, max_in_flight: int) -> Application:
-        return Application(self._invocation, self._routes, self._measures, max_in_flight)
+        return Application(self._invocation, self._at_once, self._routes, self._measures, max_in_flight)
 
     def _invocation(self, path: bytes) -> Handler | None:
         return self._invoke if path == _INVOCATIONS else None
@@ -70,11 +79,23 @@ class SingleModel(Generic[BundleT]):
                 return {"GET": self._execution_parameters}
         raise no_such_path(path)
 
+    def _at_once(self, path: bytes, headers: Mapping[bytes, bytes], body: bytes) -> Response | None:
+        if path != _INVOCATIONS or not is_short(body):
+            return None
+        return self._soon(read_now(body, headers, self._inquiry))
+
     async def _invoke(self, request: Request) -> Response:
         inquiry = await read(request, self._inquiry, self._background)
+        return self._soon(inquiry) or await self._later(inquiry)
+
+    def _soon(self, inquiry: Inquiry[BundleT]) -> Response | None:
+        if inquiry.steps > INLINE_STEPS:
+            return None
         self._measures.hits += 1
-        if inquiry.steps <= INLINE_STEPS:
-            return to_response(inquiry.answer_from(self._bundle))
+        return to_response(inquiry.answer_from(self._bundle))
+
+    async def _later(self, inquiry: Inquiry[BundleT]) -> Response:
+        self._measures.hits += 1
         return to_response(await self._background.run(lambda: inquiry.answer_from(self._bundle)))
 
     async def _ping(self, _request: Request) -> Response:

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import FrameType
 
@@ -18,13 +18,13 @@ from fleetcast_serving.http.connection import Connection
 from fleetcast_serving.metrics.measures import Measures
 from fleetcast_serving.processes.collector import Settler
 from fleetcast_serving.processes.output import say
+from fleetcast_serving.processes.reception import Reception
 from fleetcast_serving.settings import ServingSettings
 
 # SageMaker kills 30 seconds after SIGTERM, and an answer may take its time until then.
 DRAIN_SECONDS = 25
 # So long after SIGTERM connections are still answered, each once: whoever is just about to ask gets an answer.
 _FAREWELL_SECONDS = 0.5
-_BACKLOG = 4096
 _TICKS_PER_REPORT = 10
 # The thread that makes long answers hands the processor back soon when a request waits.
 _SWITCH_SECONDS = 0.001
@@ -85,7 +85,6 @@ async def _work(
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        backlog=_BACKLOG,
         timeout_keep_alive=settings.idle_seconds,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
@@ -101,7 +100,7 @@ def _abandoned() -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but for its end: it would close connections on which a request is just arriving."""
+    """uvicorn, but for its door, which is slow, and its end: it would close what a request is just arriving on."""
 
     def __init__(
         self, config: uvicorn.Config, desk: Desk, listener: socket.socket, measures: Measures
@@ -113,9 +112,12 @@ class _Server(uvicorn.Server):
         self._settler = Settler()
         self._asked = False
         self._left: float | None = None
+        self._reception: Reception
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        del sockets
+        await super().startup([])
+        self._reception = Reception(self._listener, self._protocol)
         # Held back until now, when somebody listens to them.
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         self._settler.begin()
@@ -134,7 +136,8 @@ class _Server(uvicorn.Server):
             self.should_exit = over or not self.server_state.connections
         elif self._asked:
             self._left = time.monotonic()
-            await self._stop_listening()
+            self._desk.application.draining = True
+            await self._reception.close()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -146,24 +149,5 @@ class _Server(uvicorn.Server):
         if counted is not None:
             self._desk.report(counted)
 
-    async def _stop_listening(self) -> None:
-        self._desk.application.draining = True
-        waiting = list(_accepted(self._listener))
-        # At once, for every copy of the socket: what the kernel took after this it would have to reset.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        for server in self.servers:
-            server.close()
-        loop = asyncio.get_running_loop()
-        for connection in waiting:
-            await loop.connect_accepted_socket(self._protocol, connection)
-
     def _protocol(self) -> asyncio.Protocol:
         return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
-
-
-def _accepted(listener: socket.socket) -> Iterator[socket.socket]:
-    while True:
-        try:
-            yield listener.accept()[0]
-        except OSError:
-            return
