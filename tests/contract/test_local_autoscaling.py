@@ -1,18 +1,15 @@
 """Scalable targets and policies are checked as AWS checks them, and their alarms are there to be seen."""
 
+import threading
 from typing import Any
 
 import pytest
 from tests.contract.lab import Lab, held_to_model
+from tests.contract.toys import TARGET
 
 from fleetcast_local.autoscaling import LocalAutoScaling
 from fleetcast_local.service_model import ApiError
 
-TARGET = {
-    "ServiceNamespace": "sagemaker",
-    "ResourceId": "endpoint/fleet/variant/AllTraffic",
-    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-}
 POLICY: dict[str, Any] = TARGET | {
     "PolicyName": "invocations",
     "PolicyType": "TargetTrackingScaling",
@@ -30,6 +27,7 @@ class SageMaker:
 
     def __init__(self) -> None:
         self.count = 1
+        self.status = "InService"
         self.refusal = ""
         self.failure = ""
 
@@ -42,7 +40,7 @@ class SageMaker:
         counts = {"CurrentInstanceCount": self.count, "DesiredInstanceCount": self.count}
         variants = [{"VariantName": name} | counts for name in ("AllTraffic", "blue", "green", "red")]
         return {
-            "EndpointStatus": "InService",
+            "EndpointStatus": self.status,
             "ProductionVariants": variants,
             "FailureReason": self.failure,
         }
@@ -299,17 +297,136 @@ def test_one_policy_is_enough_to_grow_and_all_are_needed_to_shrink(scaling: Auto
     assert scaling.minutes(3, 40_000) == 4, "the larger of 2 and 4"
 
     unknown = configuration | {"PredefinedMetricSpecification": other}
+    silent = unknown | {"DisableScaleIn": True}
+    scaling.call(
+        "PutScalingPolicy",
+        **POLICY | {"PolicyName": "silent", "TargetTrackingScalingPolicyConfiguration": silent},
+    )
     scaling.call(
         "PutScalingPolicy",
         **POLICY | {"PolicyName": "unknown", "TargetTrackingScalingPolicyConfiguration": unknown},
     )
     assert scaling.minutes(20, 0) == 4, "a policy without data does not agree"
     scaling.call("DeleteScalingPolicy", PolicyName="unknown", **TARGET)
-    assert scaling.minutes(1, 0) == 3
+    assert scaling.minutes(1, 0) == 3, "one that never scales in need not agree"
     scaling.call("DeleteScalingPolicy", PolicyName="eager", **TARGET)
     keep = configuration | {"DisableScaleIn": True}
     scaling.call("PutScalingPolicy", **POLICY | {"TargetTrackingScalingPolicyConfiguration": keep})
     assert scaling.minutes(30, 0) == 3, "nobody may scale in"
+
+
+def test_bounds_are_enforced_by_registering_and_not_again_by_every_minute(scaling: AutoScaling) -> None:
+    scaling.call("RegisterScalableTarget", MinCapacity=3, MaxCapacity=10, **TARGET)
+    assert scaling.sagemaker.count == 3
+
+    scaling.sagemaker.count = 1
+
+    assert scaling.minutes(5, 0) == 1, "somebody wanted it so"
+    scaling.call("RegisterScalableTarget", **TARGET)
+    assert scaling.sagemaker.count == 3
+
+
+def test_bounds_wait_for_an_endpoint_in_motion(scaling: AutoScaling) -> None:
+    scaling.sagemaker.status = "Updating"
+    scaling.call("RegisterScalableTarget", MinCapacity=3, MaxCapacity=10, **TARGET)
+    assert scaling.minutes(2, 0) == 1
+    assert scaling.activities() == []
+
+    scaling.sagemaker.status = "InService"
+
+    assert scaling.minutes(1, 0) == 3
+
+
+def test_no_cooldown_follows_what_the_bounds_did(scaling: AutoScaling) -> None:
+    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
+    scaling.call("PutScalingPolicy", **POLICY)
+    scaling.sagemaker.count = 9
+    scaling.minutes(14, 0)
+    scaling.call("RegisterScalableTarget", MaxCapacity=5, **TARGET)
+
+    assert scaling.minutes(1, 0) == 4
+
+
+@pytest.mark.parametrize(("count", "load"), [(12, 90_000), (1, 0)], ids=["growing", "shrinking"])
+def test_a_capacity_outside_the_bounds_is_not_moved_the_wrong_way(
+    scaling: AutoScaling, count: int, load: float
+) -> None:
+    scaling.call("RegisterScalableTarget", MinCapacity=3, MaxCapacity=10, **TARGET)
+    scaling.call("PutScalingPolicy", **POLICY)
+    scaling.sagemaker.count = count
+
+    assert scaling.minutes(16, load) == count
+
+
+@pytest.mark.parametrize(
+    ("operation", "more"),
+    [
+        ("PutScalingPolicy", {name: POLICY[name] for name in set(POLICY) - set(TARGET)}),
+        ("DeleteScalingPolicy", {"PolicyName": "invocations"}),
+        ("DeregisterScalableTarget", {}),
+    ],
+)
+def test_another_service_or_dimension_is_not_this_target(
+    scaling: AutoScaling, operation: str, more: dict[str, Any]
+) -> None:
+    scaling.call("RegisterScalableTarget", MinCapacity=3, MaxCapacity=10, **TARGET)
+    scaling.call("PutScalingPolicy", **POLICY)
+    dimension = {"ScalableDimension": "sagemaker:variant:DesiredProvisionedConcurrency"}
+
+    with pytest.raises(ApiError, match="scales the namespace sagemaker"):
+        scaling.call(operation, **(TARGET | more | {"ServiceNamespace": "ecs"}))
+    with pytest.raises(ApiError, match="ScalableDimension of a variant"):
+        scaling.call(operation, **(TARGET | more | dimension))
+
+    for listing in ("ScalableTargets", "ScalingPolicies", "ScalingActivities"):
+        describe = f"Describe{listing}"
+        assert len(scaling.call(describe, ServiceNamespace="sagemaker")[listing]) == 1
+        assert scaling.call(describe, ServiceNamespace="ecs")[listing] == []
+        assert scaling.call(describe, ServiceNamespace="sagemaker", **dimension)[listing] == []
+
+
+class SlowCloudWatch:
+    """Puts an alarm when it is told to."""
+
+    def __init__(self) -> None:
+        self.alarms: set[str] = set()
+        self.asked, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, service: str) -> "SlowCloudWatch":
+        assert service == "cloudwatch"
+        return self
+
+    def put_metric_alarm(self, **params: Any) -> None:
+        self.asked.set()
+        assert self.go_on.wait(60)
+        self.alarms.add(params["AlarmName"])
+
+    def delete_alarms(self, **params: Any) -> None:
+        self.alarms -= set(params["AlarmNames"])
+
+
+@pytest.mark.parametrize("second", ["PutScalingPolicy", "DeregisterScalableTarget"])
+def test_two_changes_of_a_policy_at_once_leave_no_alarm_and_no_policy_behind(lab: Lab, second: str) -> None:
+    cloudwatch = SlowCloudWatch()
+    service = LocalAutoScaling(lab.store, cloudwatch, SageMaker())
+    service.call("RegisterScalableTarget", TARGET | {"MinCapacity": 1, "MaxCapacity": 10})
+    other = POLICY if second == "PutScalingPolicy" else TARGET
+    threads = [
+        threading.Thread(target=service.call, args=arguments)
+        for arguments in (("PutScalingPolicy", POLICY), (second, other))
+    ]
+
+    threads[0].start()
+    assert cloudwatch.asked.wait(60)
+    threads[1].start()
+    threads[1].join(0.2)  # time enough to go wrong
+    cloudwatch.go_on.set()
+    for thread in threads:
+        thread.join(60)
+
+    policies = service.policies(TARGET["ResourceId"])
+    assert len(policies) == (1 if second == "PutScalingPolicy" else 0)
+    assert cloudwatch.alarms == {alarm["AlarmName"] for policy in policies for alarm in policy["Alarms"]}
 
 
 def test_a_gap_in_the_metric_is_no_calm_and_no_load(scaling: AutoScaling) -> None:

@@ -95,8 +95,8 @@ def _members(tar: tarfile.TarFile, unzipped: "_Bounded") -> Iterator[tarfile.Tar
             raise _Refused(f"it holds more than {_MAX_MEMBERS} files and folders")
         yield member
         # tarfile would keep every header until the end, and nobody asks for owners and times.
-        tar.members.clear()
-        tar.pax_headers.clear()
+        tar.members.clear()  # type: ignore[attr-defined] # documented, but not in the stubs
+        tar.pax_headers = {}
         unzipped.allow(_MAX_HEADERS)
 
 
