@@ -94,12 +94,16 @@ def test_neither_updates_nor_scaling_drop_a_request_of_many_models(lab: Lab) -> 
     assert all(json.loads(answer.body)["content"] == f"model {model}" for model, answer in traffic.answers)
 
 
-def test_a_request_inside_when_the_update_comes_is_answered(lab: Lab) -> None:
+def test_a_request_inside_when_the_update_comes_is_answered(lab: Lab, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     serve(lab, "a", VERSION="1")
     lab.invoke("a")
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(lab.invoke, "a", b"sleep 2")
-        time.sleep(0.1)
+        slow = pool.submit(lab.invoke, "a", f"wait {gate}".encode())
+        fleet = lab.sagemaker._endpoints.fleet("fleet")
+        assert fleet is not None
+        [replica] = fleet.variants["AllTraffic"].replicas
+        wait_until(lambda: replica.instance.in_flight == 1)
         lab.call(
             "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", VERSION="2")
         )
@@ -107,6 +111,7 @@ def test_a_request_inside_when_the_update_comes_is_answered(lab: Lab) -> None:
 
         assert content(lab.invoke("a"))["version"] == "2"
         assert not slow.done()
+        gate.touch()
         assert content(slow.result())["version"] == "1"
 
 

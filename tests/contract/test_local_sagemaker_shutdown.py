@@ -64,9 +64,9 @@ def test_a_stop_in_the_middle_of_growing_leaves_no_instance_and_no_outcome(lab: 
     started = wait_until(lambda: children(growing) if len(children(growing)) == 2 else None)
 
     lab.sagemaker.stop()
-    end_of_changes()
 
     assert [pid for pid in started or [] if alive(pid)] == []
+    end_of_changes()
     assert growing.replicas == ()
     assert lab.call("DescribeEndpoint", EndpointName="fleet")["EndpointStatus"] == "Updating"
     gate.touch()
@@ -93,9 +93,9 @@ def test_a_stop_does_not_wait_for_instances_that_drain(lab: Lab, change: str) ->
         wait_until(lambda: len(leaving.replicas) < 2)
 
         lab.sagemaker.stop()
-        end_of_changes()
 
         assert [pid for pid in pids if alive(pid)] == []
+        end_of_changes()
         assert all(request.result().status >= 400 for request in slow)
 
 

@@ -70,6 +70,7 @@ class Handler(BaseHTTPRequestHandler):
             if content is None: return self.answer(404, {"message": "not loaded"})
         command, _, argument = body.decode().partition(" ")
         if command == "sleep": time.sleep(float(argument))
+        while command == "wait" and not os.path.exists(argument): time.sleep(0.01)
         if command == "crash": os._exit(9)
         if command == "fail": return self.answer(int(argument), {"message": "period is wrong"})
         if command == "forget": models.clear()

@@ -57,20 +57,22 @@ class Callers:
             thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._done.set()
         for thread in self._threads:
             thread.join(_PATIENCE)
+        if kind is None:
+            self.check()
 
     def wait_for(self, requests: int) -> None:
         """Wait until so many were answered; raise what went wrong with a caller."""
-        wait_until(lambda: len(self.answers) >= requests or self._errors, _PATIENCE)
-        self.check()
+        wait_until(lambda: self.check() or len(self.answers) >= requests, _PATIENCE)
 
-    def check(self) -> None:
-        """Raise what went wrong with a caller, if anything did."""
+    def check(self) -> bool:
+        """Raise what went wrong with a caller, if anything did; else return False, so that a wait can look first."""
         if self._errors:
             raise self._errors[0]
+        return False
 
     def _run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._address.port, timeout=40)
