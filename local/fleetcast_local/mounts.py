@@ -34,6 +34,9 @@ Call = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 _JSON = {"Content-Type": "application/x-amz-json-1.1"}
 _INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
+_S3_SIGNATURE = re.compile(r"(/|%2F)s3(/|%2F)aws4_request", re.IGNORECASE)
+# What decides nothing and may be asked of a cloud that has just stopped is not asked for long.
+_PATIENCE = {"cloudwatch": Config(retries={"total_max_attempts": 2}, connect_timeout=2, read_timeout=10)}
 # Endpoints are back within seconds; one that cannot start must not keep the cloud from answering.
 _START_SECONDS = 20.0
 
@@ -91,7 +94,11 @@ class Services:
         if invocation is None or scope["method"] != "POST":
             return False
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if _S3_SIGNATURE.search(headers.get("authorization", "") + scope["query_string"].decode("latin-1")):
+            return False  # an object in a bucket that happens to be named endpoints
         body = await _read(receive, MAX_BODY)
+        if body is None:
+            return True  # nobody waits for an answer
         response = await asyncio.to_thread(self._sagemaker.invoke, invocation[1], body, headers)
         sent = {
             **response.headers,
@@ -140,7 +147,7 @@ def aws_client(service: str) -> Any:
         service,
         region_name=REGION,
         endpoint_url=require_local(os.environ.get("AWS_ENDPOINT_URL")),
-        config=Config(max_pool_connections=50),
+        config=Config(max_pool_connections=50).merge(_PATIENCE.get(service, Config())),
     )
 
 
@@ -153,11 +160,13 @@ def _mount(service: str, target_prefix: str, handler: Any) -> None:
     }
 
 
-async def _read(receive: Any, limit: int) -> bytes:
-    """Return a request's body, or as much of it as proves that it is larger than the limit."""
+async def _read(receive: Any, limit: int) -> bytes | None:
+    """Return a request's body, or as much of it as proves that it is larger than the limit; None if it breaks off."""
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         # Read to its end all the same: a caller who is still sending would not see the answer.
         if len(body) <= limit:
             body += message.get("body", b"")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.contract.lab import Lab
+from tests.contract.scalable import AutoScaling
 
 SERVICES = "s3,ecr,monitoring,logs,ssm,secretsmanager"
 MINISTACK = """
@@ -77,3 +78,8 @@ def lab(aws_endpoint: str, tmp_path: Path) -> Iterator[Lab]:
     bench = Lab(aws_endpoint, tmp_path)
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def scaling(lab: Lab) -> AutoScaling:
+    return AutoScaling(lab)

@@ -21,7 +21,7 @@ from fleetcast_local.sagemaker.service import InvokeResponse, LocalSageMaker, Ti
 T = TypeVar("T")
 
 ROLE = "arn:aws:iam::000000000000:role/fleetcast-sagemaker"
-QUICK = Timing(job_grace=5, serving_grace=2, startup=10, model_wait=10, drain=10, scan=0.1, minute=60)
+QUICK = Timing(job_grace=5, serving_grace=2, startup=60, model_wait=60, drain=10, scan=0.1, minute=60)
 
 
 def held_to_model(service: str, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def held_to_model(service: str, operation: str, answer: dict[str, Any]) -> dict[
     return parsed
 
 
-def wait_until(look: Callable[[], T], seconds: float = 20) -> T:
+def wait_until(look: Callable[[], T], seconds: float = 60) -> T:
     """Return the first true value that the look gives."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -175,7 +175,7 @@ class Lab:
         self.call("CreateTrainingJob", **(request | changes))
         return name
 
-    def trained(self, name: str = "job", seconds: float = 20) -> dict[str, Any]:
+    def trained(self, name: str = "job", seconds: float = 60) -> dict[str, Any]:
         """Wait until the job has ended, and return its description."""
 
         def look() -> dict[str, Any] | None:

@@ -1,84 +1,15 @@
 """Scalable targets and policies are checked as AWS checks them, and their alarms are there to be seen."""
 
+import threading
 from typing import Any
 
 import pytest
-from tests.contract.lab import Lab, held_to_model
+from tests.contract.lab import Lab
+from tests.contract.scalable import POLICY, AutoScaling, SageMaker
+from tests.contract.toys import TARGET
 
 from fleetcast_local.autoscaling import LocalAutoScaling
 from fleetcast_local.service_model import ApiError
-
-TARGET = {
-    "ServiceNamespace": "sagemaker",
-    "ResourceId": "endpoint/fleet/variant/AllTraffic",
-    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-}
-POLICY: dict[str, Any] = TARGET | {
-    "PolicyName": "invocations",
-    "PolicyType": "TargetTrackingScaling",
-    "TargetTrackingScalingPolicyConfiguration": {
-        "TargetValue": 30000.0,
-        "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
-        "ScaleInCooldown": 300,
-        "ScaleOutCooldown": 60,
-    },
-}
-
-
-class SageMaker:
-    """Knows one endpoint with several variants, and changes their capacity as far as it is told to."""
-
-    def __init__(self) -> None:
-        self.count = 1
-        self.refusal = ""
-        self.failure = ""
-
-    def __call__(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-        if params["EndpointName"] != "fleet":
-            raise ApiError("ValidationException", "Could not find endpoint")
-        if operation == "UpdateEndpointWeightsAndCapacities":
-            return self._update(params["DesiredWeightsAndCapacities"][0]["DesiredInstanceCount"])
-        assert operation == "DescribeEndpoint"
-        counts = {"CurrentInstanceCount": self.count, "DesiredInstanceCount": self.count}
-        variants = [{"VariantName": name} | counts for name in ("AllTraffic", "blue", "green", "red")]
-        return {
-            "EndpointStatus": "InService",
-            "ProductionVariants": variants,
-            "FailureReason": self.failure,
-        }
-
-    def _update(self, count: int) -> dict[str, Any]:
-        if self.refusal:
-            raise ApiError("ValidationException", self.refusal)
-        if not self.failure:
-            self.count = count
-        return {}
-
-
-class AutoScaling:
-    def __init__(self, lab: Lab) -> None:
-        self.sagemaker = SageMaker()
-        self.service = LocalAutoScaling(lab.store, lab.client, self.sagemaker)
-
-    def call(self, operation: str, **params: Any) -> dict[str, Any]:
-        return held_to_model("application-autoscaling", operation, self.service.call(operation, params))
-
-    def minutes(self, number: int, invocations: float) -> int:
-        """Let minutes pass with so many invocations per instance; return the instances afterwards."""
-        for _ in range(number):
-            self.service.minute({("fleet", "AllTraffic"): invocations})
-        return self.sagemaker.count
-
-    def activities(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.call("DescribeScalingActivities", ServiceNamespace="sagemaker")[
-            "ScalingActivities"
-        ]
-        return found
-
-
-@pytest.fixture
-def scaling(lab: Lab) -> AutoScaling:
-    return AutoScaling(lab)
 
 
 def test_a_target_and_its_policy_are_kept_and_survive_a_restart(scaling: AutoScaling, lab: Lab) -> None:
@@ -255,90 +186,72 @@ def test_targets_are_listed_in_pages(scaling: AutoScaling) -> None:
     assert scaling.call("DescribeScalingActivities", ServiceNamespace="sagemaker")["ScalingActivities"] == []
 
 
-def test_a_change_that_sagemaker_refuses_is_a_failed_activity_and_tried_again(scaling: AutoScaling) -> None:
-    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
-    scaling.call("PutScalingPolicy", **POLICY)
-    scaling.sagemaker.refusal = "Cannot update in-progress endpoint"
-
-    assert scaling.minutes(3, 90_000) == 1
-    [failed] = scaling.activities()
-    assert failed["StatusCode"] == "Failed"
-    assert failed["StatusMessage"].endswith("Reason: Cannot update in-progress endpoint")
-
-    scaling.sagemaker.refusal = ""
-    assert scaling.minutes(1, 90_000) == 3
-    assert [activity["StatusCode"] for activity in scaling.activities()] == ["Successful", "Failed"]
-
-
-def test_instances_that_never_come_leave_an_unfulfilled_activity_with_the_reason(
-    scaling: AutoScaling,
+@pytest.mark.parametrize(
+    ("operation", "more"),
+    [
+        ("PutScalingPolicy", {name: POLICY[name] for name in set(POLICY) - set(TARGET)}),
+        ("DeleteScalingPolicy", {"PolicyName": "invocations"}),
+        ("DeregisterScalableTarget", {}),
+    ],
+)
+def test_another_service_or_dimension_is_not_this_target(
+    scaling: AutoScaling, operation: str, more: dict[str, Any]
 ) -> None:
-    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
+    scaling.call("RegisterScalableTarget", MinCapacity=3, MaxCapacity=10, **TARGET)
     scaling.call("PutScalingPolicy", **POLICY)
-    scaling.sagemaker.failure = "did not pass the ping health check"
+    dimension = {"ScalableDimension": "sagemaker:variant:DesiredProvisionedConcurrency"}
 
-    scaling.minutes(3, 90_000)
+    with pytest.raises(ApiError, match="scales the namespace sagemaker"):
+        scaling.call(operation, **(TARGET | more | {"ServiceNamespace": "ecs"}))
+    with pytest.raises(ApiError, match="ScalableDimension of a variant"):
+        scaling.call(operation, **(TARGET | more | dimension))
 
-    [activity] = scaling.activities()
-    assert activity["StatusCode"] == "Unfulfilled"
-    assert activity["StatusMessage"] == (
-        "The endpoint has 1 instances, not 3. did not pass the ping health check"
-    )
-
-
-def test_one_policy_is_enough_to_grow_and_all_are_needed_to_shrink(scaling: AutoScaling) -> None:
-    configuration = POLICY["TargetTrackingScalingPolicyConfiguration"]
-    eager = configuration | {"TargetValue": 10_000.0}
-    other = {"PredefinedMetricType": "SageMakerVariantConcurrentRequestsPerModelHighResolution"}
-    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
-    scaling.call("PutScalingPolicy", **POLICY)
-    scaling.call(
-        "PutScalingPolicy",
-        **POLICY | {"PolicyName": "eager", "TargetTrackingScalingPolicyConfiguration": eager},
-    )
-    assert scaling.minutes(3, 40_000) == 4, "the larger of 2 and 4"
-
-    unknown = configuration | {"PredefinedMetricSpecification": other}
-    scaling.call(
-        "PutScalingPolicy",
-        **POLICY | {"PolicyName": "unknown", "TargetTrackingScalingPolicyConfiguration": unknown},
-    )
-    assert scaling.minutes(20, 0) == 4, "a policy without data does not agree"
-    scaling.call("DeleteScalingPolicy", PolicyName="unknown", **TARGET)
-    assert scaling.minutes(1, 0) == 3
-    scaling.call("DeleteScalingPolicy", PolicyName="eager", **TARGET)
-    keep = configuration | {"DisableScaleIn": True}
-    scaling.call("PutScalingPolicy", **POLICY | {"TargetTrackingScalingPolicyConfiguration": keep})
-    assert scaling.minutes(30, 0) == 3, "nobody may scale in"
+    for listing in ("ScalableTargets", "ScalingPolicies", "ScalingActivities"):
+        describe = f"Describe{listing}"
+        assert len(scaling.call(describe, ServiceNamespace="sagemaker")[listing]) == 1
+        assert scaling.call(describe, ServiceNamespace="ecs")[listing] == []
+        assert scaling.call(describe, ServiceNamespace="sagemaker", **dimension)[listing] == []
 
 
-def test_a_gap_in_the_metric_is_no_calm_and_no_load(scaling: AutoScaling) -> None:
-    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
-    scaling.call("PutScalingPolicy", **POLICY)
+class SlowCloudWatch:
+    """Puts an alarm when it is told to."""
 
-    scaling.minutes(2, 90_000)
-    scaling.service.minute({})
+    def __init__(self) -> None:
+        self.alarms: set[str] = set()
+        self.asked, self.go_on = threading.Event(), threading.Event()
 
-    assert scaling.minutes(2, 90_000) == 1
-    assert scaling.minutes(1, 90_000) == 3
+    def __call__(self, service: str) -> "SlowCloudWatch":
+        assert service == "cloudwatch"
+        return self
+
+    def put_metric_alarm(self, **params: Any) -> None:
+        self.asked.set()
+        assert self.go_on.wait(60)
+        self.alarms.add(params["AlarmName"])
+
+    def delete_alarms(self, **params: Any) -> None:
+        self.alarms -= set(params["AlarmNames"])
 
 
-def test_old_activities_are_forgotten_and_the_newest_come_first(scaling: AutoScaling) -> None:
-    scaling.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=10, **TARGET)
-    for number in range(205):
-        scaling.call(
-            "RegisterScalableTarget", MinCapacity=1 + number % 2, MaxCapacity=1 + number % 2, **TARGET
-        )
-        scaling.minutes(1, 0)
+@pytest.mark.parametrize("second", ["PutScalingPolicy", "DeregisterScalableTarget"])
+def test_two_changes_of_a_policy_at_once_leave_no_alarm_and_no_policy_behind(lab: Lab, second: str) -> None:
+    cloudwatch = SlowCloudWatch()
+    service = LocalAutoScaling(lab.store, cloudwatch, SageMaker())
+    service.call("RegisterScalableTarget", TARGET | {"MinCapacity": 1, "MaxCapacity": 10})
+    other = POLICY if second == "PutScalingPolicy" else TARGET
+    threads = [
+        threading.Thread(target=service.call, args=arguments)
+        for arguments in (("PutScalingPolicy", POLICY), (second, other))
+    ]
 
-    first = scaling.call("DescribeScalingActivities", ServiceNamespace="sagemaker", MaxResults=50)
-    rest = scaling.call(
-        "DescribeScalingActivities",
-        ServiceNamespace="sagemaker",
-        MaxResults=500,
-        NextToken=first["NextToken"],
-    )
+    threads[0].start()
+    assert cloudwatch.asked.wait(60)
+    threads[1].start()
+    threads[1].join(0.2)  # time enough to go wrong
+    cloudwatch.go_on.set()
+    for thread in threads:
+        thread.join(60)
 
-    assert len(first["ScalingActivities"]) + len(rest["ScalingActivities"]) == 200
-    assert first["ScalingActivities"][0]["Description"] == "Setting desired instance count to 1."
-    assert first["ScalingActivities"][1]["Description"] == "Setting desired instance count to 2."
+    policies = service.policies(TARGET["ResourceId"])
+    assert len(policies) == (1 if second == "PutScalingPolicy" else 0)
+    assert cloudwatch.alarms == {alarm["AlarmName"] for policy in policies for alarm in policy["Alarms"]}

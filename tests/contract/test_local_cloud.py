@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import RunningCloud
 from tests.contract.cloud_resources import create_function, create_machine, ended
+from tests.contract.lab import wait_until
 
 from fleetcast_local import guard, lifecycle, processes
 from fleetcast_local.layout import Layout
@@ -214,14 +215,6 @@ def stranger() -> Iterator["subprocess.Popen[bytes]"]:
     finally:
         process.kill()
         process.wait()
-
-
-def wait_until(condition: object, seconds: float = 10) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def listening(pid: int) -> set[str]:

@@ -5,6 +5,8 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.contract.lab import QUICK, Lab, wait_until
@@ -92,12 +94,16 @@ def test_neither_updates_nor_scaling_drop_a_request_of_many_models(lab: Lab) -> 
     assert all(json.loads(answer.body)["content"] == f"model {model}" for model, answer in traffic.answers)
 
 
-def test_a_request_inside_when_the_update_comes_is_answered(lab: Lab) -> None:
+def test_a_request_inside_when_the_update_comes_is_answered(lab: Lab, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     serve(lab, "a", VERSION="1")
     lab.invoke("a")
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(lab.invoke, "a", b"sleep 2")
-        time.sleep(0.1)
+        slow = pool.submit(lab.invoke, "a", f"wait {gate}".encode())
+        fleet = lab.sagemaker._endpoints.fleet("fleet")
+        assert fleet is not None
+        [replica] = fleet.variants["AllTraffic"].replicas
+        wait_until(lambda: replica.instance.in_flight == 1)
         lab.call(
             "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", VERSION="2")
         )
@@ -105,13 +111,15 @@ def test_a_request_inside_when_the_update_comes_is_answered(lab: Lab) -> None:
 
         assert content(lab.invoke("a"))["version"] == "2"
         assert not slow.done()
+        gate.touch()
         assert content(slow.result())["version"] == "1"
 
 
 @pytest.mark.parametrize("fault", [{"VERSION": "sick"}, {"EXIT": "1"}], ids=["ping", "exit"])
 def test_a_failed_update_leaves_the_old_serving(lab: Lab, fault: dict[str, str]) -> None:
-    lab.start_sagemaker(Timing(startup=1, drain=1, serving_grace=1))
     serve(lab, "a", VERSION="1")
+    # Only now: a good container may take its time on a busy machine. The platform's facts are frozen otherwise.
+    object.__setattr__(lab.sagemaker._platform, "timing", replace(QUICK, startup=1))
     with Traffic(lab) as traffic:
         lab.call(
             "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", 1, **fault)
@@ -260,16 +268,17 @@ def test_an_endpoint_is_made_of_things_that_exist(lab: Lab) -> None:
         lab.call("CreateEndpointConfig", EndpointConfigName="shadow", **settings)
 
 
-def test_an_endpoint_in_motion_is_left_alone(lab: Lab) -> None:
-    lab.start_sagemaker(Timing(startup=3))
-    config = multi_model(lab, VERSION="sick")
+def test_an_endpoint_in_motion_is_left_alone(lab: Lab, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    config = multi_model(lab, GATE=str(gate))
     lab.call("CreateEndpoint", EndpointName="fleet", EndpointConfigName=config)
 
     with pytest.raises(ApiError, match="Cannot update in-progress endpoint"):
         lab.call("UpdateEndpoint", EndpointName="fleet", EndpointConfigName=config)
     with pytest.raises(ApiError, match="Cannot update in-progress endpoint"):
         lab.call("DeleteEndpoint", EndpointName="fleet")
-    assert lab.settled()["EndpointStatus"] == "Failed"
+    gate.touch()
+    assert lab.settled()["EndpointStatus"] == "InService"
 
 
 def test_models_and_configurations_are_described_and_listed(lab: Lab) -> None:
@@ -312,7 +321,7 @@ def test_stopping_the_cloud_does_not_wait_for_a_deployment(lab: Lab) -> None:
 
     lab.sagemaker.stop()
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < QUICK.startup / 2
     assert lab.call("DescribeEndpoint", EndpointName="fleet")["EndpointStatus"] == "Creating"
 
 

@@ -89,7 +89,7 @@ def test_a_model_that_the_container_lost_is_loaded_again(lab: Lab) -> None:
 
 
 def test_a_model_that_loads_too_slowly_is_not_ready_yet(lab: Lab) -> None:
-    lab.start_sagemaker(Timing(startup=10, model_wait=0.2, drain=1, serving_grace=1))
+    lab.start_sagemaker(Timing(startup=60, model_wait=0.2, drain=1, serving_grace=1))
     serve(lab, "a", LOADING="0.6")
 
     first = lab.invoke("a")
@@ -146,7 +146,7 @@ def test_an_error_of_the_container_becomes_model_error(lab: Lab, status: int) ->
 
 
 def test_an_answer_that_takes_too_long_is_an_error_with_status_zero(lab: Lab) -> None:
-    lab.start_sagemaker(Timing(startup=10, invocation=0.2, drain=1, serving_grace=1))
+    lab.start_sagemaker(Timing(startup=60, invocation=0.2, drain=1, serving_grace=1))
     serve(lab, "a")
 
     failure = error(lab.invoke("a", b"sleep 1"))

@@ -1,31 +1,25 @@
 """The fleet grows and shrinks as its policy says: real instances, AWS's rules, the metrics' own minutes."""
 
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.lab import QUICK, Lab, held_to_model, wait_until
-from tests.contract.toys import content, multi_model, serve
+from tests.contract.lab import Lab, held_to_model, wait_until
+from tests.contract.toys import TARGET, content, multi_model, serve
 from tests.contract.traffic import Traffic
 
 from fleetcast_local.autoscaling import LocalAutoScaling
 from fleetcast_local.autoscaling.target_tracking import Rule, Step
 from fleetcast_local.sagemaker.service import ApiError
 
-TARGET = {
-    "ServiceNamespace": "sagemaker",
-    "ResourceId": "endpoint/fleet/variant/AllTraffic",
-    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-}
-
 
 class ScaledFleet:
     """An endpoint under autoscaling whose minutes pass when the test says so, under a load that it names."""
 
-    def __init__(self, lab: Lab, minute: float = 3600) -> None:
+    def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.scaling = LocalAutoScaling(lab.store, lab.client, self._sagemaker)
-        lab.start_sagemaker(replace(QUICK, minute=minute), self.scaling)
+        lab.start_sagemaker(scaling=self.scaling)
 
     def _sagemaker(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         return self.lab.sagemaker.call(operation, params)
@@ -63,6 +57,9 @@ class ScaledFleet:
         metrics = self.lab.sagemaker._endpoints._metrics_of("fleet", "AllTraffic")
         if load:
             metrics.add(InvocationsPerInstance=load / self.count())
+        return self.end_minute()
+
+    def end_minute(self) -> int:
         self.lab.sagemaker.end_minute()
         return self.count()
 
@@ -196,14 +193,15 @@ def test_a_suspended_direction_is_not_taken(
     assert fleet.minutes(5, 0)[-1] == 1
 
 
-def test_scaling_waits_for_an_update_to_end(lab: Lab) -> None:
+def test_scaling_waits_for_an_update_to_end(lab: Lab, tmp_path: Path) -> None:
     """SageMaker refuses another capacity while an endpoint changes; the load is still there afterwards."""
     fleet = ScaledFleet(lab)
     serve(lab, "a")
     fleet.watch(15_000)
     fleet.minutes(2, 60_000)
+    gate = tmp_path / "gate"
     lab.call(
-        "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", STARTING="1")
+        "UpdateEndpoint", EndpointName="fleet", EndpointConfigName=multi_model(lab, "second", GATE=str(gate))
     )
 
     metrics = lab.sagemaker._endpoints._metrics_of("fleet", "AllTraffic")
@@ -211,6 +209,7 @@ def test_scaling_waits_for_an_update_to_end(lab: Lab) -> None:
     lab.sagemaker.end_minute()
     assert fleet.activities() == []
 
+    gate.touch()
     assert fleet.count() == 1
     assert fleet.minutes(1, 60_000) == [4]
 
@@ -242,17 +241,29 @@ def test_the_instance_type_of_a_scalable_target_stays(fleet: ScaledFleet) -> Non
     fleet.lab.settled()
 
 
+def test_a_variant_that_is_a_scalable_target_is_not_removed(fleet: ScaledFleet) -> None:
+    fleet.watch(15_000)
+    config = fleet.lab.endpoint_config("first", "renamed", VariantName="Other")
+
+    with pytest.raises(ApiError, match="Cannot remove variant AllTraffic while it is a scalable target"):
+        fleet.lab.call("UpdateEndpoint", EndpointName="fleet", EndpointConfigName=config)
+    assert fleet.lab.settled()["EndpointConfigName"] == "first"
+    fleet.call("DeregisterScalableTarget")
+    fleet.lab.call("UpdateEndpoint", EndpointName="fleet", EndpointConfigName=config)
+    assert fleet.lab.settled()["ProductionVariants"][0]["VariantName"] == "Other"
+
+
 def test_real_requests_make_the_fleet_grow_and_nobody_notices_that_it_shrinks(lab: Lab) -> None:
-    fleet = ScaledFleet(lab, minute=0.25)
+    fleet = ScaledFleet(lab)
     models = [f"m{number}" for number in range(12)]
     serve(lab, *models)
     fleet.watch(4, highest=3, out=0, inward=0)
 
     with Traffic(lab, models) as traffic:
-        wait_until(lambda: fleet.count() == 3)
+        wait_until(lambda: busy_minute(fleet, traffic) == 3)
         fleet.call("RegisterScalableTarget", MaxCapacity=1)
-        wait_until(lambda: fleet.count() == 1)
-    assert len(traffic.answers) > 100
+        assert busy_minute(fleet, traffic) == 1
+        wait_until(lambda: len(traffic.answers) > 100)
     assert traffic.failures == []
 
     fleet.call("RegisterScalableTarget", MinCapacity=1, MaxCapacity=3)
@@ -263,8 +274,15 @@ def test_real_requests_make_the_fleet_grow_and_nobody_notices_that_it_shrinks(la
         EndpointName="fleet",
         DesiredWeightsAndCapacities=[{"VariantName": "AllTraffic", "DesiredInstanceCount": 3}],
     )
-    wait_until(lambda: fleet.count() == 3)
-    wait_until(lambda: fleet.count() == 1)
+    assert fleet.count() == 3
+    wait_until(lambda: fleet.end_minute() == 1)
+
+
+def busy_minute(fleet: ScaledFleet, traffic: Traffic) -> int:
+    """Let a minute pass in which every instance was asked for more than its target, and return the instances."""
+    seen = len(traffic.answers)
+    wait_until(lambda: len(traffic.answers) > seen + 40)
+    return fleet.end_minute()
 
 
 RULE = Rule(target=100, out_cooldown=60, in_cooldown=300)

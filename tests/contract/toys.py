@@ -13,6 +13,13 @@ from tests.contract.lab import Lab
 
 from fleetcast_local.sagemaker.service import InvokeResponse
 
+TARGET = {
+    "ServiceNamespace": "sagemaker",
+    "ResourceId": "endpoint/fleet/variant/AllTraffic",
+    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+}
+"""The variant of the toys' endpoint, as Application Auto Scaling names it."""
+
 SERVER = """
 import json, os, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +70,7 @@ class Handler(BaseHTTPRequestHandler):
             if content is None: return self.answer(404, {"message": "not loaded"})
         command, _, argument = body.decode().partition(" ")
         if command == "sleep": time.sleep(float(argument))
+        while command == "wait" and not os.path.exists(argument): time.sleep(0.01)
         if command == "crash": os._exit(9)
         if command == "fail": return self.answer(int(argument), {"message": "period is wrong"})
         if command == "forget": models.clear()
@@ -70,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
                           "target": self.headers.get("X-Amzn-SageMaker-Target-Model"), "body": body.decode(),
                           "loaded": len(models), "argv": sys.argv[1:]})
 if os.environ.get("EXIT"): sys.exit("cannot start")
-time.sleep(float(os.environ.get("STARTING", "0")))
+while "GATE" in os.environ and not os.path.exists(os.environ["GATE"]): time.sleep(0.02)
 class Server(ThreadingHTTPServer):
     request_queue_size = 128
     daemon_threads = True

@@ -40,7 +40,7 @@ class Product:
         self,
         *arguments: str,
         check: bool = True,
-        timeout: float = 280,
+        timeout: float = 600,
         settings: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run `fleetcast …` as a person would, in a home of its own."""
@@ -147,7 +147,7 @@ class Product:
             time.sleep(0.2)
         pytest.fail(f"{execution} still runs after {seconds} s")
 
-    def wait_until_healthy(self, seconds: float = 30) -> None:
+    def wait_until_healthy(self, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while self.request("GET", "/health")[0] != 200:
             assert time.monotonic() < deadline, "the API did not become healthy"

@@ -3,16 +3,19 @@
 import hashlib
 import json
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.contract.lab import wait_until
 from tests.e2e.callers import Callers
 from tests.e2e.product import Product, deployed_product
 
 CUSTOMERS = [str(number) for number in range(1_000)]
 REQUESTS = 10_000
+PATIENCE = 600
+# The product is deployed and a thousand models are trained outside of the tests' own time.
+pytestmark = pytest.mark.timeout(1800, func_only=True)
 
 
 @pytest.fixture(scope="module")
@@ -25,24 +28,20 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         yield product
 
 
-@pytest.mark.timeout(400)
 def test_ten_thousand_forecasts_and_a_new_image_in_the_middle_of_them_fail_nobody(fleet: Product) -> None:
     image = another_image(fleet)
     some = CUSTOMERS[::40]
     before = {customer: fleet.forecast(customer)[1]["forecast"] for customer in some}
-    callers = Callers(fleet, CUSTOMERS, REQUESTS)
+    with Callers(fleet, CUSTOMERS) as callers:
+        callers.wait_for(REQUESTS // 4)
+        update_endpoint(fleet, image)
+        at_the_update = len(callers.answers)
+        wait_until(lambda: callers.check() or serves(fleet, image), PATIENCE)
+        after_the_update = len(callers.answers)
+        callers.wait_for(max(REQUESTS, after_the_update + REQUESTS // 4))
 
-    callers.start()
-    wait_until(lambda: len(callers.answers) > REQUESTS // 4)
-    update_endpoint(fleet, image)
-    at_the_update = len(callers.answers)
-    wait_until(lambda: serves(fleet, image))
-    after_the_update = len(callers.answers)
-    callers.wait()
-
-    assert len(callers.answers) == REQUESTS
     assert [answer for answer in callers.answers if not answer.is_right] == []
-    assert at_the_update < after_the_update < REQUESTS - 1_000, "requests before, during and after the update"
+    assert at_the_update < after_the_update, "requests before, during and after the update"
     assert {customer: fleet.forecast(customer)[1]["forecast"] for customer in some} == before
     assert len({json.dumps(forecast) for forecast in before.values()}) == len(some), "everybody has their own"
 
@@ -54,12 +53,9 @@ def test_the_fleet_follows_its_policy_while_callers_come_and_after_they_have_gon
     fleet.close()
     fleet.wait_until_healthy()
     aim_at(fleet, invocations=5, highest=3)
-    callers = Callers(fleet, CUSTOMERS, 100_000)
-
-    callers.start()
-    wait_until(lambda: instances(fleet) == 3)
-    callers.stop()
-    wait_until(lambda: instances(fleet) == 1)
+    with Callers(fleet, CUSTOMERS) as callers:
+        wait_until(lambda: callers.check() or instances(fleet) == 3, PATIENCE)
+    wait_until(lambda: instances(fleet) == 1, PATIENCE)
 
     assert [answer for answer in callers.answers if not answer.is_right] == []
     causes = [activity["Cause"] for activity in activities(fleet)]
@@ -136,10 +132,3 @@ def serves(product: Product, image: str) -> bool:
     [variant] = endpoint["ProductionVariants"]
     deployed: str = variant["DeployedImages"][0]["ResolvedImage"]
     return endpoint["EndpointStatus"] == "InService" and deployed == image
-
-
-def wait_until(look: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.05)

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from fleetcast_local.autoscaling.requests import Resource
+from fleetcast_local.autoscaling.requests import DIMENSION, Resource
 from fleetcast_local.autoscaling.variants import Capacity, Variants
 from fleetcast_local.records import Record, Records
 from fleetcast_local.sagemaker.platform import now
@@ -29,19 +29,20 @@ class Activities:
             for activity in self._records.all(_KIND)
         )
 
-    def begin(self, resource: Resource, before: int, count: int, cause: str) -> None:
-        """Ask SageMaker for the capacity; a refusal is a failed activity."""
+    def begin(self, resource: Resource, before: int, count: int, cause: str, *, cools: bool = True) -> None:
+        """Ask SageMaker for the capacity; a refusal is a failed activity. Cooldowns follow only what `cools`."""
         activity: Record = {
             "ActivityId": str(uuid.uuid4()),
             "ServiceNamespace": "sagemaker",
             "ResourceId": resource.id,
-            "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+            "ScalableDimension": DIMENSION,
             "Description": f"Setting desired instance count to {count}.",
             "Cause": cause,
             "StartTime": now(),
             "_Order": self._next_order(),
             "_Before": before,
             "_After": count,
+            "_Cools": cools,
         }
         try:
             self._variants.ask_for(resource, count)
@@ -56,7 +57,7 @@ class Activities:
             self._records.delete(_KIND, old["ActivityId"])
 
     def settle(self) -> list[Record]:
-        """Close the activities that have ended since the last look, and return those that succeeded."""
+        """Close the activities that have ended since the last look, and return the successes that cool down."""
         succeeded = []
         for activity in self._records.all(_KIND):
             if activity["StatusCode"] != "InProgress":
@@ -65,7 +66,7 @@ class Activities:
             if ending is None:
                 continue
             self._records.update(_KIND, activity["ActivityId"], **ending, EndTime=now())
-            if ending["StatusCode"] == "Successful":
+            if ending["StatusCode"] == "Successful" and activity.get("_Cools", True):
                 succeeded.append(activity)
         return succeeded
 

@@ -10,7 +10,7 @@ from fleetcast_local.service_model import ApiError
 INVOCATIONS_PER_INSTANCE = "SageMakerVariantInvocationsPerInstance"
 _METRICS = {INVOCATIONS_PER_INSTANCE, "SageMakerVariantConcurrentRequestsPerModelHighResolution"}
 _RESOURCE = re.compile(r"endpoint/(?P<endpoint>[^/]+)/variant/(?P<variant>[^/]+)")
-_DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 _DEFAULT_PAGE = 50
 
 
@@ -53,9 +53,9 @@ def check_resource(params: dict[str, Any]) -> Resource:
     if params["ServiceNamespace"] != "sagemaker":
         raise invalid(f"the local cloud scales the namespace sagemaker, not {params['ServiceNamespace']}")
     resource = Resource.of(params["ResourceId"])
-    if params["ScalableDimension"] != _DIMENSION:
+    if params["ScalableDimension"] != DIMENSION:
         raise invalid(
-            f"ScalableDimension of a variant must be {_DIMENSION}, not {params['ScalableDimension']}"
+            f"ScalableDimension of a variant must be {DIMENSION}, not {params['ScalableDimension']}"
         )
     return resource
 
@@ -85,11 +85,17 @@ def check_policy(params: dict[str, Any]) -> None:
             f"PredefinedMetricType of a variant must be one of {', '.join(sorted(_METRICS))}, "
             f"not {predefined['PredefinedMetricType']}"
         )
-    for name, smallest in (("ScaleOutCooldown", 0), ("ScaleInCooldown", 0)):
-        if configuration.get(name, smallest) < smallest:
+    for name in ("ScaleOutCooldown", "ScaleInCooldown"):
+        if configuration.get(name, 0) < 0:
             raise invalid(f"{name} must be 0 seconds or more, not {configuration[name]}")
     if configuration["TargetValue"] <= 0:
         raise invalid(f"TargetValue must be greater than 0, not {configuration['TargetValue']}")
+
+
+def matches(record: Record, params: dict[str, Any]) -> bool:
+    """Whether a listing that was asked for by these parameters has the record."""
+    names = ("ServiceNamespace", "ResourceId", "ScalableDimension")
+    return all(params.get(name) in {None, record[name]} for name in names)
 
 
 def page(member: str, records: Sequence[Record], params: dict[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,8 @@ class _Memory:
     points: deque[float] = field(default_factory=lambda: deque(maxlen=LOW_MINUTES))
     grown: Step | None = None
     shrunk: Step | None = None
+    is_within_bounds: bool = True
+    """False from registering until the capacity could be compared with the bounds."""
 
 
 class Scaler:
@@ -68,6 +70,13 @@ class Scaler:
                 except Exception:
                     logger.exception("Scaling %s failed and is tried again", resource.id)
 
+    def registered(self, resource: Resource, target: Record) -> None:
+        """Bring a variant into its new bounds: now, or as soon as its endpoint is at rest."""
+        with self._lock:
+            self.settle()
+            self._memories.setdefault(resource, _Memory()).is_within_bounds = False
+            self._bring_inside(resource, target, self._memories[resource])
+
     def settle(self) -> None:
         """Find out which changes have come about; their cooldowns begin now."""
         with self._lock:
@@ -87,15 +96,27 @@ class Scaler:
             memory.points.append(point)
         policies = self._registered.policies(resource.id)
         self._show(policies, memory)
-        capacity = self._variants.capacity(resource)
-        # SageMaker refuses to change the capacity of an endpoint in motion: the next minute comes soon.
-        if capacity is None or not capacity.is_settled or self._activities.is_running(resource):
+        self._bring_inside(resource, target, memory)
+        capacity = self._capacity_at_rest(resource)
+        change = self._change(target, policies, memory, capacity) if capacity else None
+        if capacity and change:
+            self._activities.begin(resource, capacity, change.capacity, change.cause)
+
+    def _bring_inside(self, resource: Resource, target: Record, memory: _Memory) -> None:
+        capacity = self._capacity_at_rest(resource)
+        if memory.is_within_bounds or capacity is None:
             return
-        change = _within_bounds(target, capacity.desired) or self._change(
-            target, policies, memory, capacity.desired
-        )
-        if change is not None:
-            self._activities.begin(resource, capacity.desired, change.capacity, change.cause)
+        memory.is_within_bounds = True
+        change = _within_bounds(target, capacity)
+        if change:
+            self._activities.begin(resource, capacity, change.capacity, change.cause, cools=False)
+
+    def _capacity_at_rest(self, resource: Resource) -> int | None:
+        """Return the capacity, or None for an endpoint in motion: SageMaker would refuse to change that one."""
+        capacity = self._variants.capacity(resource)
+        if capacity is None or not capacity.is_settled or self._activities.is_running(resource):
+            return None
+        return capacity.desired
 
     def _show(self, policies: Sequence[Record], memory: _Memory) -> None:
         for policy, rule in _rules(policies):
@@ -115,9 +136,10 @@ class Scaler:
                 (rule.outward(points, capacity, memory.grown, self._clock), _cause(policy, 0))
                 for policy, rule in growing
             )
-            return _changed(capacity, min(wanted, target["MaxCapacity"]), cause)
+            # Somebody may have set a capacity outside the bounds: growing never shrinks, and shrinking never grows.
+            return _changed(capacity, max(capacity, min(wanted, target["MaxCapacity"])), cause)
         shrinking = [pair for pair in rules if pair[1].scales_in]
-        agreed = len(rules) == len(policies) and all(
+        agreed = not _is_anybody_blind(policies) and all(
             rule.low_alarm(points) == "ALARM" for _, rule in shrinking
         )
         if not shrinking or not agreed or suspended["DynamicScalingInSuspended"]:
@@ -126,15 +148,20 @@ class Scaler:
             (rule.inward(points, capacity, memory.shrunk, self._clock), _cause(policy, 1))
             for policy, rule in shrinking
         )
-        return _changed(capacity, max(wanted, target["MinCapacity"]), cause)
+        return _changed(capacity, min(capacity, max(wanted, target["MinCapacity"])), cause)
 
 
 def _rules(policies: Sequence[Record]) -> list[tuple[Record, Rule]]:
-    return [
-        (policy, Rule.of(policy["TargetTrackingScalingPolicyConfiguration"]))
-        for policy in policies
-        if is_tracked(policy)
-    ]
+    return [(policy, _rule(policy)) for policy in policies if is_tracked(policy)]
+
+
+def _rule(policy: Record) -> Rule:
+    return Rule.of(policy["TargetTrackingScalingPolicyConfiguration"])
+
+
+def _is_anybody_blind(policies: Sequence[Record]) -> bool:
+    """Whether a policy that would have to agree to shrinking tracks a metric that is not there."""
+    return any(_rule(policy).scales_in and not is_tracked(policy) for policy in policies)
 
 
 def _within_bounds(target: Record, capacity: int) -> Change | None:

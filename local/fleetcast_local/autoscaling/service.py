@@ -1,5 +1,6 @@
 """The API of Application Auto Scaling: scalable targets, scaling policies, activities, tags."""
 
+import threading
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from fleetcast_local.autoscaling.requests import (
     check_policy,
     check_resource,
     invalid,
+    matches,
     no_target,
     page,
 )
@@ -54,6 +56,8 @@ class LocalAutoScaling:
             region: the Region of the ARNs.
         """
         self._records = Records(store / "state" / "autoscaling")
+        # A policy is two alarms and a record, and CloudWatch takes its time: the records' lock is not kept for it.
+        self._changing = threading.RLock()
         self._account = account
         self._region = region
         self._variants = Variants(sagemaker)
@@ -119,6 +123,7 @@ class LocalAutoScaling:
             record["SuspendedState"] = old["SuspendedState"] | params.get("SuspendedState", {})
             record["_Tags"] = record.get("_Tags", {}) | params.get("Tags", {})
             self._records.put(_TARGET, resource.id, record)
+        self._scaler.registered(resource, record)
         return {"ScalableTargetARN": record["ScalableTargetARN"]}
 
     def _new_target(self, name: str) -> Record:
@@ -135,28 +140,35 @@ class LocalAutoScaling:
 
     def _describe_targets(self, params: dict[str, Any]) -> dict[str, Any]:
         ids = params.get("ResourceIds")
-        found = [target for target in self.targets() if not ids or target["ResourceId"] in ids]
+        found = [
+            target
+            for target in self.targets()
+            if matches(target, params) and (not ids or target["ResourceId"] in ids)
+        ]
         return page("ScalableTargets", found, params)
 
     def _deregister(self, params: dict[str, Any]) -> dict[str, Any]:
-        if not self._remove(params["ResourceId"]):
+        if not self._remove(check_resource(params).id):
             raise no_target(params)
         return {}
 
     def _remove(self, resource_id: str) -> bool:
-        found = self._records.delete(_TARGET, resource_id)
-        for policy in self.policies(resource_id):
-            self._remove_policy(policy)
+        with self._changing:
+            found = self._records.delete(_TARGET, resource_id)
+            for policy in self.policies(resource_id):
+                self._remove_policy(policy)
         return found
 
     def _put_policy(self, params: dict[str, Any]) -> dict[str, Any]:
+        resource = check_resource(params)
         check_policy(params)
-        if self._records.get(_TARGET, params["ResourceId"]) is None:
-            raise no_target(params)
         key = _policy_key(params)
-        policy = (self._records.get(_POLICY, key) or self._new_policy(params)) | params
-        policy["Alarms"] = self._alarms.put(policy)
-        self._records.put(_POLICY, key, policy)
+        with self._changing:
+            if self._records.get(_TARGET, resource.id) is None:
+                raise no_target(params)
+            policy = (self._records.get(_POLICY, key) or self._new_policy(params)) | params
+            policy["Alarms"] = self._alarms.put(policy)
+            self._records.put(_POLICY, key, policy)
         return {"PolicyARN": policy["PolicyARN"], "Alarms": policy["Alarms"]}
 
     def _new_policy(self, params: dict[str, Any]) -> Record:
@@ -168,23 +180,25 @@ class LocalAutoScaling:
         }
 
     def _describe_policies(self, params: dict[str, Any]) -> dict[str, Any]:
-        names, resource = params.get("PolicyNames"), params.get("ResourceId")
+        names = params.get("PolicyNames")
         found = [
             policy
             for policy in self._records.all(_POLICY)
-            if (not names or policy["PolicyName"] in names) and resource in {None, policy["ResourceId"]}
+            if matches(policy, params) and (not names or policy["PolicyName"] in names)
         ]
         return page("ScalingPolicies", found, params)
 
     def _delete_policy(self, params: dict[str, Any]) -> dict[str, Any]:
-        policy = self._records.get(_POLICY, _policy_key(params))
-        if policy is None:
-            raise ApiError(
-                "ObjectNotFoundException",
-                f"No scaling policy found for service namespace: sagemaker, resource ID: {params['ResourceId']}, "
-                f"scalable dimension: {params['ScalableDimension']}, policy name: {params['PolicyName']}",
-            )
-        self._remove_policy(policy)
+        check_resource(params)
+        with self._changing:
+            policy = self._records.get(_POLICY, _policy_key(params))
+            if policy is None:
+                raise ApiError(
+                    "ObjectNotFoundException",
+                    f"No scaling policy found for service namespace: sagemaker, resource ID: {params['ResourceId']}, "
+                    f"scalable dimension: {params['ScalableDimension']}, policy name: {params['PolicyName']}",
+                )
+            self._remove_policy(policy)
         return {}
 
     def _remove_policy(self, policy: Record) -> None:
@@ -193,12 +207,7 @@ class LocalAutoScaling:
 
     def _describe_activities(self, params: dict[str, Any]) -> dict[str, Any]:
         self._scaler.settle()
-        resource = params.get("ResourceId")
-        found = [
-            activity
-            for activity in self._activities.newest_first()
-            if resource in {None, activity["ResourceId"]}
-        ]
+        found = [activity for activity in self._activities.newest_first() if matches(activity, params)]
         return page("ScalingActivities", found, params)
 
     def _list_tags(self, params: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,9 @@ MAX_CONTENT = 1 << 30
 _MAX_MEMBERS = 100_000
 # Two headers for each, and as much again for what stands between the files.
 _OVERHEAD = _MAX_MEMBERS * 4 * tarfile.BLOCKSIZE
-# A header that announces a long name or attributes is read as a whole; none needs more than this.
-_MAX_READ = 1 << 20
+# All that is said of one file before its content: names, attributes. None needs more, and tarfile parses all of it
+# before it lets anybody look.
+_MAX_HEADERS = 1 << 18
 _COPIED = 1 << 16
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError, RecursionError)
@@ -60,7 +61,8 @@ def _extract(archive: Path, content: Path, limit: int, uri: str) -> None:
             _Bounded(archive, limit + _OVERHEAD) as unzipped,
             tarfile.open(fileobj=unzipped, mode="r:") as tar,
         ):
-            _write(tar, content, limit)
+            _write(tar, unzipped, content, limit)
+            unzipped.finish()
     except _Refused as error:
         raise TransferError(f"{failed}: {error}") from error
     except _DAMAGED as error:
@@ -69,9 +71,9 @@ def _extract(archive: Path, content: Path, limit: int, uri: str) -> None:
         raise TransferError(f"{failed}: it must be a valid tar.gz ({error})") from error
 
 
-def _write(tar: tarfile.TarFile, content: Path, limit: int) -> None:
+def _write(tar: tarfile.TarFile, unzipped: "_Bounded", content: Path, limit: int) -> None:
     written = 0
-    for member in _members(tar):
+    for member in _members(tar, unzipped):
         target = content / _checked_path(member)
         # What a header announces is added up before a byte of it is unpacked.
         written += member.size
@@ -81,16 +83,21 @@ def _write(tar: tarfile.TarFile, content: Path, limit: int) -> None:
         if source is None:
             target.mkdir(parents=True, exist_ok=True)
             continue
+        unzipped.allow(member.size)
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:
             shutil.copyfileobj(source, file, _COPIED)
 
 
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def _members(tar: tarfile.TarFile, unzipped: "_Bounded") -> Iterator[tarfile.TarInfo]:
     for number, member in enumerate(iter(tar.next, None)):
         if number >= _MAX_MEMBERS:
             raise _Refused(f"it holds more than {_MAX_MEMBERS} files and folders")
         yield member
+        # tarfile would keep every header until the end, and nobody asks for owners and times.
+        tar.members.clear()  # type: ignore[attr-defined] # documented, but not in the stubs
+        tar.pax_headers = {}
+        unzipped.allow(_MAX_HEADERS)
 
 
 def _checked_path(member: tarfile.TarInfo) -> PurePosixPath:
@@ -109,10 +116,29 @@ class _Bounded(gzip.GzipFile):
     def __init__(self, file: Path, limit: int) -> None:
         super().__init__(file, "rb")
         self._limit = limit
+        self._allowed = _MAX_HEADERS
+        self._last = b""
+
+    def allow(self, size: int) -> None:
+        """Give so many bytes from here on, and not those that were left."""
+        self._allowed = size
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is None or not 0 <= size <= _MAX_READ:
+        if size is None or not 0 <= size <= self._allowed:
             raise _Refused("one of its headers is larger than any name or attribute needs")
+        self._allowed -= size
+        self._last = self._bounded_read(size)
+        return self._last
+
+    def finish(self) -> None:
+        """Read on to the end, where the checksum is, or raise TarError when tarfile did not come to its end mark."""
+        # tarfile takes whatever is no header, and a file that just stops, for the end.
+        if self._last != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("it does not end as an archive does")
+        while self._bounded_read(_COPIED):
+            pass
+
+    def _bounded_read(self, size: int) -> bytes:
         if self.tell() > self._limit:
             raise _Refused(f"it unpacks to more than {self._limit} bytes")
         return super().read(size)

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _WATCH_EVERY = 0.5
 _LIVE = {"InService", "Updating", "SystemUpdating", "RollingBack"}
+_UPDATING = {"EndpointStatus": "Updating", "FailureReason": None}
 _UNDEPLOYABLE = (NotHealthy, ImageError, TransferError)
 
 
@@ -36,8 +37,10 @@ class Endpoints:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._fleets: dict[str, Fleet] = {}
-        self._deploying: set[Fleet] = set()
+        self._moving: set[Fleet] = set()
+        """On the way into service or out of it."""
         self._metrics: dict[tuple[str, str], VariantMetrics] = {}
+        self._lock = threading.Lock()
         self._closing = threading.Event()
         self._watch = Periodic(self._revive, _WATCH_EVERY, "endpoint watch")
         self._publisher = Periodic(self.end_minute, platform.timing.minute, "endpoint metrics")
@@ -67,12 +70,14 @@ class Endpoints:
 
     def shutdown(self) -> None:
         """End every container; the records stay, so that start can bring the endpoints back."""
-        self._closing.set()
+        with self._lock:
+            self._closing.set()
+            fleets = {*self._fleets.values(), *self._moving}
+            self._fleets.clear()
+        in_parallel([partial(fleet.close, 0) for fleet in fleets])
+        # These may be in the middle of a call to a CloudWatch that has gone: no container waits for that.
         self._watch.close()
         self._publisher.close()
-        fleets = [*self._fleets.values(), *self._deploying]
-        self._fleets.clear()
-        in_parallel([partial(fleet.close, 0) for fleet in fleets])
 
     def create(self, params: dict[str, Any]) -> dict[str, Any]:
         name = params["EndpointName"]
@@ -101,13 +106,17 @@ class Endpoints:
     def update(self, params: dict[str, Any]) -> dict[str, Any]:
         name, config = params["EndpointName"], params["EndpointConfigName"]
         spec = deployment.spec_of(self._platform, config)
-        current = find(self._platform, "Endpoint", name)
-        self._check_sizes(name, current, spec)
-        if params.get("RetainAllVariantProperties"):
-            excluded = {p["VariantPropertyType"] for p in params.get("ExcludeRetainedVariantProperties", [])}
-            spec = deployment.retain(spec, current.get("ProductionVariants", []), excluded)
-        pending = deployment.pending(config, spec, now())
-        record = self._begin_update(name, PendingDeploymentSummary=pending)
+        with self._platform.records.lock:
+            current = self._updatable(name)
+            self._check_scalable(current, spec)
+            if params.get("RetainAllVariantProperties"):
+                excluded = {
+                    p["VariantPropertyType"] for p in params.get("ExcludeRetainedVariantProperties", [])
+                }
+                spec = deployment.retain(spec, current.get("ProductionVariants", []), excluded)
+            pending = deployment.pending(config, spec, now())
+            record = self._record(name, **_UPDATING, PendingDeploymentSummary=pending)
+        self._tell(record)
         if "DeploymentConfig" in params:
             self._platform.records.update("Endpoint", name, LastDeploymentConfig=params["DeploymentConfig"])
         self._in_background(self._replace, name, config, spec)
@@ -115,16 +124,20 @@ class Endpoints:
 
     def update_weights_and_capacities(self, params: dict[str, Any]) -> dict[str, Any]:
         name = params["EndpointName"]
-        find(self._platform, "Endpoint", name)
-        fleet = self._fleets.get(name)
         wanted = params["DesiredWeightsAndCapacities"]
-        for item in wanted:
-            if fleet is None or item["VariantName"] not in fleet.variants:
+        with self._platform.records.lock:
+            self._updatable(name)
+            fleet = self._fleets.get(name)
+            missing = [
+                w["VariantName"] for w in wanted if fleet is None or w["VariantName"] not in fleet.variants
+            ]
+            if fleet is None or missing:
                 raise ApiError(
-                    "ValidationException", f"Endpoint {name} has no variant {item['VariantName']} in service."
+                    "ValidationException", f"Endpoint {name} has no variant {missing[0]} in service."
                 )
-        record = self._begin_update(name)
-        self._in_background(self._scale, name, wanted)
+            record = self._record(name, **_UPDATING)
+        self._tell(record)
+        self._in_background(self._scale, name, fleet, wanted)
         return {"EndpointArn": record["EndpointArn"]}
 
     def delete(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -149,28 +162,35 @@ class Endpoints:
             data += minute.data
             if in_service:
                 measured[endpoint, variant] = minute.invocations_per_instance
-        publish(self._platform.clients, data)
-        self._platform.scaling.minute(measured)
+        if not self._closing.is_set():
+            publish(self._platform.clients, data)
+        if not self._closing.is_set():
+            self._platform.scaling.minute(measured)
 
-    def _begin_update(self, name: str, **members: Any) -> Record:
-        with self._platform.records.lock:
-            record = find(self._platform, "Endpoint", name)
-            if record["EndpointStatus"] != "InService":
-                raise self._busy(record)
-            record = self._record(name, EndpointStatus="Updating", FailureReason=None, **members)
-        self._tell(record)
+    def _updatable(self, name: str) -> Record:
+        record = find(self._platform, "Endpoint", name)
+        if record["EndpointStatus"] != "InService":
+            raise self._busy(record)
         return record
 
-    def _check_sizes(self, name: str, current: Record, spec: Spec) -> None:
-        sizes = {item["VariantName"]: item["InstanceType"] for item in current["_Spec"]}
-        for item in spec:
+    def _check_scalable(self, current: Record, spec: Spec) -> None:
+        """Raise ApiError if a scalable target would go away or become another size."""
+        sizes = {item["VariantName"]: item["InstanceType"] for item in spec}
+        for item in current["_Spec"]:
             variant, size = item["VariantName"], item["InstanceType"]
-            if size != sizes.get(variant, size) and self._platform.scaling.watches(name, variant):
-                raise ApiError(
-                    "ValidationException",
-                    f"Cannot change the instance type of variant {variant} from {sizes[variant]} to {size} while it is "
-                    "a scalable target: deregister it from Application Auto Scaling first.",
-                )
+            if sizes.get(variant, "") == size or not self._platform.scaling.watches(
+                current["EndpointName"], variant
+            ):
+                continue
+            change = (
+                f"change the instance type of variant {variant} from {size} to {sizes[variant]}"
+                if variant in sizes
+                else f"remove variant {variant}"
+            )
+            raise ApiError(
+                "ValidationException",
+                f"Cannot {change} while it is a scalable target: deregister it from Application Auto Scaling first.",
+            )
 
     def _busy(self, record: Record) -> ApiError:
         status = record["EndpointStatus"]
@@ -185,47 +205,48 @@ class Endpoints:
 
     def _deploy_first(self, name: str, spec: Spec) -> None:
         try:
-            fleet = self._launch(name, spec)
+            fleet, _ = self._launch(name, spec)
         except _UNDEPLOYABLE as error:
             self._change(name, EndpointStatus="Failed", FailureReason=str(error)[:REASON_LIMIT])
             return
-        self._fleets[name] = fleet
-        self._in_service(name)
+        self._in_service(name, fleet)
 
     def _replace(self, name: str, config: str, spec: Spec) -> None:
         try:
-            fleet = self._launch(name, spec)
+            fleet, old = self._launch(name, spec)
         except _UNDEPLOYABLE as error:
             # The old fleet never stopped serving.
             reason = str(error)[:REASON_LIMIT]
             self._change(name, EndpointStatus="RollingBack", FailureReason=reason)
             self._change(name, EndpointStatus="InService", PendingDeploymentSummary=None)
             return
-        old = self._fleets.get(name)
-        self._fleets[name] = fleet
-        self._in_service(name, EndpointConfigName=config, PendingDeploymentSummary=None, _Spec=spec)
-        if old is not None:
-            old.close(self._platform.timing.drain)
+        self._in_service(name, fleet, EndpointConfigName=config, PendingDeploymentSummary=None, _Spec=spec)
+        self._retire(old)
 
-    def _scale(self, name: str, wanted: list[dict[str, Any]]) -> None:
-        fleet = self._fleets[name]
+    def _scale(self, name: str, fleet: Fleet, wanted: list[dict[str, Any]]) -> None:
         try:
             for item in wanted:
                 variant = fleet.variants[item["VariantName"]]
                 variant.weight = item.get("DesiredWeight", variant.weight)
                 variant.scale(item.get("DesiredInstanceCount", variant.wanted))
         except _UNDEPLOYABLE as error:
-            self._in_service(name, FailureReason=str(error)[:REASON_LIMIT])
+            self._in_service(name, fleet, FailureReason=str(error)[:REASON_LIMIT])
             return
         record = find(self._platform, "Endpoint", name)
         summaries = [variant.summary() for variant in fleet.variants.values()]
-        self._in_service(name, _Spec=deployment.retain(record["_Spec"], summaries, set()))
+        self._in_service(name, fleet, _Spec=deployment.retain(record["_Spec"], summaries, set()))
 
     def _remove(self, name: str) -> None:
-        fleet = self._fleets.pop(name, None)
+        with self._lock:
+            fleet = self._fleets.pop(name, None)
+            self._moving |= {fleet} if fleet else set()
+        self._retire(fleet)
+        self._platform.records.delete("Endpoint", name)
+
+    def _retire(self, fleet: Fleet | None) -> None:
         if fleet is not None:
             fleet.close(self._platform.timing.drain)
-        self._platform.records.delete("Endpoint", name)
+            self._moving.discard(fleet)
 
     def _bring_back(self, record: Record) -> None:
         name, status = record["EndpointName"], record["EndpointStatus"]
@@ -244,20 +265,28 @@ class Endpoints:
             self._change(name, EndpointStatus="SystemUpdating")
             self._deploy_first(name, record["_Spec"])
 
-    def _launch(self, name: str, spec: Spec) -> Fleet:
+    def _launch(self, name: str, spec: Spec) -> tuple[Fleet, Fleet | None]:
+        """Put a new fleet into service; return it and the one it replaces, if any, which nobody asks any more."""
         fleet = deployment.fleet_of(self._platform, name, spec, self._metrics_of)
-        self._deploying.add(fleet)
+        with self._lock:
+            if self._closing.is_set():
+                raise NotHealthy("The local cloud is being stopped.")
+            self._moving.add(fleet)
         try:
             fleet.launch()
+            with self._lock:
+                old = self._fleets.get(name)
+                self._fleets[name] = fleet
+                self._moving |= {old} if old else set()
         finally:
-            self._deploying.discard(fleet)
-        return fleet
+            self._moving.discard(fleet)
+        return fleet, old
 
     def _metrics_of(self, endpoint: str, variant: str) -> VariantMetrics:
         return self._metrics.setdefault((endpoint, variant), VariantMetrics(endpoint, variant))
 
-    def _in_service(self, name: str, **members: Any) -> None:
-        variants = [variant.summary() for variant in self._fleets[name].variants.values()]
+    def _in_service(self, name: str, fleet: Fleet, **members: Any) -> None:
+        variants = [variant.summary() for variant in fleet.variants.values()]
         self._change(name, EndpointStatus="InService", ProductionVariants=variants, **members)
 
     def _change(self, name: str, **members: Any) -> None:

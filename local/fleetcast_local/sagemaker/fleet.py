@@ -4,7 +4,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -54,7 +54,10 @@ class Variant:
         self.deployed_at = now()
         # Replaced as a whole, never changed: requests read it without a lock.
         self.replicas: tuple[Replica, ...] = ()
+        self._lock = threading.Lock()
+        self._closed = False
         self._starting: list[Instance] = []
+        self._draining: tuple[Replica, ...] = ()
         self._reviving: set[str] = set()
 
     def enter(self, target: str | None) -> Replica | None:
@@ -67,14 +70,29 @@ class Variant:
         """Start what is missing, drain what is too much; raise NotHealthy and change nothing if a start fails."""
         kept, surplus = self.replicas[:count], self.replicas[count:]
         added = self._launch(count - len(kept))
-        self.wanted = count
-        self.replicas = kept + added
+        with self._lock:
+            if not self._closed:
+                self.wanted = count
+                self.replicas = kept + added
+                self._draining += surplus
+        if self._closed:
+            in_parallel([partial(replica.close, 0) for replica in added])
+            raise self._no_more()
         in_parallel([partial(replica.close, self._platform.timing.drain) for replica in surplus])
+        with self._lock:
+            self._draining = tuple(replica for replica in self._draining if replica not in surplus)
 
     def close(self, drain: float) -> None:
-        replicas, self.replicas = self.replicas, ()
-        in_parallel([partial(instance.close, 0) for instance in self._starting])
-        in_parallel([partial(replica.close, drain) for replica in replicas])
+        """End every instance, for good; called again with a shorter drain it cuts short what still drains."""
+        with self._lock:
+            self._closed = True
+            self._draining += self.replicas
+            self.replicas = ()
+            starting, draining = self._starting, self._draining
+        in_parallel(
+            [partial(instance.close, 0) for instance in starting]
+            + [partial(replica.close, drain) for replica in draining]
+        )
 
     def revive(self) -> None:
         """Restart the containers that have died, each in a thread of its own."""
@@ -103,7 +121,11 @@ class Variant:
         }
 
     def _launch(self, count: int) -> tuple[Replica, ...]:
-        instances = self._starting = [self._new_instance() for _ in range(count)]
+        instances = [self._new_instance() for _ in range(count)]
+        with self._lock:
+            if self._closed:
+                raise self._no_more()
+            self._starting = instances
         try:
             in_parallel([instance.launch for instance in instances])
         except BaseException:
@@ -112,6 +134,9 @@ class Variant:
         finally:
             self._starting = []
         return tuple(self._replica(instance) for instance in instances)
+
+    def _no_more(self) -> NotHealthy:
+        return NotHealthy(f"Production variant {self.serving.variant} was stopped while it was to change.")
 
     def _new_instance(self) -> Instance:
         return Instance(self._platform, self.serving, f"i-{random.getrandbits(64):016x}")
@@ -164,7 +189,7 @@ class Fleet:
         in_parallel([partial(variant.close, drain) for variant in self.variants.values()])
 
 
-def in_parallel(calls: list[Callable[[], None]]) -> None:
+def in_parallel(calls: Sequence[Callable[[], None]]) -> None:
     """Make the calls at the same time; when all have ended, raise the first error."""
     if not calls:
         return

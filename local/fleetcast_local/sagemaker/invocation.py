@@ -1,7 +1,9 @@
 """The data plane: one request to an endpoint, and every way it can fail."""
 
 import json
+import logging
 import time
+import uuid
 from collections.abc import Mapping
 from typing import NamedTuple, cast
 
@@ -16,6 +18,8 @@ from fleetcast_local.sagemaker.model_cache import (
     ModelNotReady,
 )
 from fleetcast_local.sagemaker.platform import Platform
+
+logger = logging.getLogger(__name__)
 
 MAX_BODY = 25 << 20
 _MAX_MESSAGE = 4096
@@ -58,6 +62,11 @@ class Invoker:
             return self._route(endpoint, body, given)
         except _Refused as refused:
             return refused.response()
+        except Exception:
+            identity = uuid.uuid4()
+            logger.exception("An invocation of endpoint %s failed (%s)", endpoint, identity)
+            sentence = f"The local SageMaker failed; its log says more under {identity}."
+            return _Refused(500, "InternalFailure", sentence).response()
 
     def _route(self, endpoint: str, body: bytes, headers: dict[str, str]) -> InvokeResponse:
         if len(body) > MAX_BODY:
