@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from fleetcast.errors import RequestError
-from fleetcast_serving.errors import NoSuchPath
+from fleetcast_serving.errors import LoadFailed, NoSuchPath, OutOfMemory
 from fleetcast_serving.http.answering import INLINE_STEPS, Answer, Background, Reader, read, to_response
 from fleetcast_serving.http.application import Application, Handler, described
 from fleetcast_serving.http.messages import Request, Response, decoded
@@ -85,7 +85,9 @@ class MultiModel(Generic[ModelT]):
         return Application(self._invocation, self._routes, self._measures, max_in_flight)
 
     def _invocation(self, path: bytes) -> Handler | None:
-        return self._invoke if path.endswith(_END) and path.startswith(_BEGIN) else None
+        # Longer than both: /models/invoke is a model that is called so.
+        is_one = path.endswith(_END) and path.startswith(_BEGIN) and len(path) >= len(_BEGIN) + len(_END)
+        return self._invoke if is_one else None
 
     def _routes(self, path: tuple[str, ...]) -> Mapping[str, Handler]:
         match path:
@@ -100,9 +102,16 @@ class MultiModel(Generic[ModelT]):
         raise no_such_path(path)
 
     async def _invoke(self, request: Request) -> Response:
+        try:
+            return await self._answered(request)
+        finally:
+            request.close()
+
+    async def _answered(self, request: Request) -> Response:
         segment = request.raw_path[len(_BEGIN) : -len(_END)]
         if b"/" in segment or not segment:
-            raise no_such_path(request.path)
+            # Also what only looks like one: a slash too many is another path.
+            raise NoSuchPath(f"there is no {request.raw_path.decode('latin-1')}")
         inquiry = await read(request, self._inquiry, self._background)
         name = decoded(segment)
         held = self._models.ready(name)
@@ -131,7 +140,11 @@ class MultiModel(Generic[ModelT]):
     async def _load(self, request: Request) -> Response:
         body = await request.json_object()
         name, url = _text(body, "model_name"), _text(body, "url")
-        await self._models.load(name, url)
+        try:
+            await self._models.load(name, url)
+        except (LoadFailed, OutOfMemory) as error:
+            logger.warning("could not load model %r from %r (%s): %s", name, url, described(request), error)
+            raise
         logger.info("loaded model %r from %r (%s)", name, url, described(request))
         return Response.of_json(200, _described(name, url))
 
