@@ -23,6 +23,7 @@ from fleetcast_serving.errors import (
     UnsupportedContentType,
 )
 from fleetcast_serving.http.application import Application
+from fleetcast_serving.http.messages import Message, Request
 from fleetcast_serving.http.multi_model import MultiModel
 from fleetcast_serving.http.problems import refusal
 from fleetcast_serving.http.single_model import SingleModel
@@ -199,6 +200,40 @@ def test_large_bodies_count_until_they_are_answered(kind: str, monkeypatch: pyte
 
     assert asyncio.run(scenario()) == [503, 200, 200, 200]
     assert asked(application, "POST", path, size=300_000).status_code == 200
+
+
+def test_a_body_that_does_not_fit_gives_its_room_to_others_while_it_arrives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If each of many kept its beginning, none of them could ever be whole."""
+    monkeypatch.setattr("fleetcast_serving.http.messages._MAX_HELD", 300_000)
+
+    async def scenario() -> tuple[int, int]:
+        more: asyncio.Queue[bytes] = asyncio.Queue()
+
+        async def trickle() -> Message:
+            chunk = await more.get()
+            return {"type": "http.request", "body": chunk, "more_body": bool(chunk)}
+
+        async def at_once() -> Message:
+            return {"type": "http.request", "body": bytes(150_000)}
+
+        first, other, third = (Request({"headers": []}, receive) for receive in (at_once, trickle, at_once))
+        whole = len(await first.body())
+        refused = asyncio.create_task(other.body())
+        for size in (100_000, 100_000):
+            more.put_nowait(bytes(size))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        length = len(await third.body())
+        more.put_nowait(b"")
+        with pytest.raises(Busy):
+            await refused
+        for request in (first, other, third):
+            request.close()
+        return whole, length
+
+    assert asyncio.run(scenario()) == (150_000, 150_000)
 
 
 @pytest.mark.parametrize("path", ["/models/invoke", "/models/m/invoke/", "/models//invoke"])

@@ -112,20 +112,25 @@ class Request:
 
     async def _long_body(self, message: Message) -> bytes:
         chunks: list[bytes] = []
-        size = 0
+        size, fits = 0, True
         while True:
             if message["type"] == "http.disconnect":
                 raise ClientGone
             chunk = message.get("body", b"")
             size += len(chunk)
-            if size <= MAX_BODY and self._hold(len(chunk)):
+            fits = fits and size <= MAX_BODY and self._hold(len(chunk))
+            if fits:
                 chunks.append(chunk)
+            else:
+                # It is refused once it has come; what there is of it would only keep others out.
+                chunks.clear()
+                self.close()
             if not message.get("more_body", False) or size > _MAX_DRAINED:
                 break
             message = await self._receive()
         if size > MAX_BODY:
             raise BodyTooLarge(f"the body must not be larger than {MAX_BODY} bytes")
-        if self._held < size:
+        if not fits:
             raise Busy("too many large requests are being answered; try again in a moment")
         return b"".join(chunks)
 
