@@ -23,6 +23,7 @@ RUN_ID = "r20260131020000-0a1b2c"
 DAY = 86_400
 END = 1_735_603_200  # 2024-12-31
 PATIENCE = 60
+_STARTS = 5
 
 
 def naive_model(customer_id: str, season: int = 7) -> FittedModel:
@@ -81,8 +82,16 @@ def is_running(pid: int) -> bool:
         return False
 
 
+class PortTaken(Exception):
+    """Somebody else was faster than the container."""
+
+
 class Server:
-    """A serving container's process."""
+    """A serving container's process.
+
+    Attributes:
+        unhealthy: pings that were answered with 503: a busy machine may keep a keeper waiting for a second.
+    """
 
     def __init__(self, root: Path, output: int | None = None, **environment: str) -> None:
         given = environment.get("SAGEMAKER_BIND_TO_PORT", "")
@@ -102,18 +111,27 @@ class Server:
             stderr=subprocess.STDOUT,
         )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
+        self.unhealthy = 0
 
     def wait(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.log()
-            try:
-                self.client.get("/ping")
-            except httpx.TransportError:
-                time.sleep(0.02)
-            else:
-                return
-        raise AssertionError("the server does not answer")
+        """Wait until the container is healthy.
+
+        Raises:
+            PortTaken: it ended because somebody else has its port.
+        """
+        wait_until(self._is_healthy, "a healthy container")
+
+    def _is_healthy(self) -> bool:
+        if self.process.poll() is not None:
+            if "in use" in self.log():
+                raise PortTaken
+            raise AssertionError(self.log())
+        try:
+            status = self.client.get("/ping").status_code
+        except httpx.TransportError:
+            return False
+        self.unhealthy += status == 503
+        return status == 200
 
     def load(self, name: str, url: str) -> httpx.Response:
         return self.client.post("/models", json={"model_name": name, "url": url})
@@ -130,9 +148,9 @@ class Server:
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
 
     def children(self) -> list[int]:
-        """Return the processes below the first one: the keeper, then the workers."""
+        """Return the processes below the first one in the order of their start: the keeper, then the workers."""
         pid = self.process.pid
-        return sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
     def unload_everything(self) -> None:
         while models := self.client.get("/models").json()["models"]:
@@ -164,9 +182,24 @@ class Server:
 
 @contextmanager
 def serving(root: Path, output: int | None = None, **environment: str) -> Iterator[Server]:
-    server = Server(root, output, **environment)
+    server = _started(root, output, **environment)
     try:
-        server.wait()
         yield server
     finally:
         server.close()
+
+
+def _started(root: Path, output: int | None, **environment: str) -> Server:
+    for _ in range(_STARTS):
+        server = Server(root, output, **environment)
+        try:
+            server.wait()
+        except PortTaken:
+            # Between its choice and the container's start; another one will be free.
+            server.close()
+        except BaseException:
+            server.close()
+            raise
+        else:
+            return server
+    raise AssertionError(f"{_STARTS} ports were taken one after the other")

@@ -22,6 +22,10 @@ class ToyInquiry:
 
     say: Callable[[], ToyAnswer]
     steps: int = 1
+    cold: bool = False
+
+    def is_cold(self, _bundle: object) -> bool:
+        return self.cold
 
     def answer(self, _model: object) -> ToyAnswer:
         return self.say()

@@ -1,12 +1,20 @@
 """Everybody at once: more loads, answers, connections and requests than there should be."""
 
 import json
+import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from itertools import count
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from tests.containers.serving_support import PATIENCE, Server, lay_out, naive_model, received, serving
+from tests.containers.serving_support import (
+    PATIENCE,
+    Server,
+    lay_out,
+    naive_model,
+    received,
+    serving,
+    wait_until,
+)
 
 MULTI = {"SAGEMAKER_MULTI_MODEL": "true"}
 BODY = b'{"period": 3}'
@@ -14,34 +22,49 @@ HEAD = b"POST /models/m/invoke HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n
 
 
 def test_a_model_in_use_is_unloaded_when_it_has_answered(tmp_path: Path) -> None:
-    """Long answers, unloading and loading at once, on many connections: an answer is whole or a 404."""
+    """Callers never pause while the model comes and goes: an answer is whole or a 404."""
+    periods, rounds = (1, 300, 4000), 20
+    answers: Counter[tuple[int, int]] = Counter()
+    over = threading.Event()
     with serving(tmp_path, **MULTI, FLEETCAST_SERVING_WORKERS="2") as server:
         url = lay_out(tmp_path, "m")
-        numbers = count()
 
-        def ask(_: int) -> int:
-            period = (1, 300, 4000)[next(numbers) % 3]
-            answer = server.anew("POST", "/models/m/invoke", {"period": period})
-            assert answer.status_code == 404 or len(answer.json()["forecast"]) == period
-            return answer.status_code
+        def ask(period: int) -> None:
+            while not over.is_set():
+                answer = server.anew("POST", "/models/m/invoke", {"period": period})
+                assert answer.status_code == 404 or len(answer.json()["forecast"]) == period
+                answers[period, answer.status_code] += 1
 
-        def replace(_: int) -> tuple[int, int]:
-            loaded = server.anew("POST", "/models", {"model_name": "m", "url": url}).status_code
-            return loaded, server.anew("DELETE", "/models/m").status_code
+        def replace(callers: list[Future[None]]) -> None:
+            before = [answers[period, 200] for period in periods]
+            assert server.anew("POST", "/models", {"model_name": "m", "url": url}).status_code == 200
+            wait_until(
+                lambda: (
+                    any(caller.done() for caller in callers)
+                    or all(answers[p, 200] > b for p, b in zip(periods, before, strict=True))
+                ),
+                "an answer to each caller",
+            )
+            assert server.anew("DELETE", "/models/m").status_code == 200
 
-        with ThreadPoolExecutor(9) as threads:
-            asked = [threads.submit(ask, i) for i in range(150)]
-            replaced = [threads.submit(replace, i).result(PATIENCE) for i in range(30)]
-            answers = Counter(each.result(PATIENCE) for each in asked)
+        with ThreadPoolExecutor(6) as threads:
+            callers = [threads.submit(ask, period) for period in periods * 2]
+            try:
+                for _ in range(rounds):
+                    replace(callers)
+            finally:
+                over.set()
+        for caller in callers:
+            caller.result(PATIENCE)
         log = server.stop()
 
-    assert set(replaced) == {(200, 200)}
-    assert set(answers) <= {200, 404}
+    assert {status for _, status in answers} == {200, 404}
+    assert all(answers[period, 200] >= rounds for period in periods)
     assert '"LoadedModels":0,"LoadedModelBytes":0' in log
 
 
 def test_ten_thousand_loads_at_once_are_all_answered(tmp_path: Path) -> None:
-    """Ten thousand requests are sent before the first answer is read; half of the names come twice."""
+    """Ten thousand requests are sent before the first answer is read; a third of the names come twice."""
     url = lay_out(tmp_path, "m", naive_model("m", season=1))
     connections, each = 100, 100
     with serving(tmp_path, **MULTI, FLEETCAST_SERVING_WORKERS="2") as server:
@@ -93,7 +116,7 @@ def test_more_requests_than_allowed_are_told_to_come_back(tmp_path: Path) -> Non
             connection.sendall(HEAD.replace(b"host: x", b"host: x\r\nexpect: 100-continue"))
             assert connection.recv(100).startswith(b"HTTP/1.1 100")
         refused = server.invoke("m", {"period": 1})
-        healthy = server.client.get("/ping")
+        server.wait()
         for connection in arriving:
             connection.sendall(BODY)
             assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
@@ -102,7 +125,7 @@ def test_more_requests_than_allowed_are_told_to_come_back(tmp_path: Path) -> Non
 
     assert (refused.status_code, refused.json()["code"]) == (503, "Busy")
     assert refused.headers["retry-after"] == "1"
-    assert (healthy.status_code, accepted.status_code) == (200, 200)
+    assert accepted.status_code == 200
 
 
 def test_many_connections_that_nobody_uses_harm_nobody(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_everything_is_counted_once_whichever_worker_did_it(tmp_path: Path) -> N
         "ModelHits": 4,
         "ModelMisses": 1,
         "ClientErrors": 2,
-        "ServerErrors": 0,
+        "ServerErrors": server.unhealthy,
         "WorkersRestarted": 0,
         "LoadedModels": 1,
         "LoadedModelBytes": line["LoadedModelBytes"],

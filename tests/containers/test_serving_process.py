@@ -21,7 +21,7 @@ def single_model_root(root: Path) -> Path:
 
 def test_serving_imports_neither_prophet_nor_pandas() -> None:
     heavy = "{'prophet', 'pandas', 'pyarrow', 'boto3', 'cmdstanpy'}"
-    code = f"import sys, fleetcast_serving.__main__; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, fleetcast_serving.container; print(sorted({heavy} & set(sys.modules)))"
 
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
@@ -64,11 +64,31 @@ def test_a_bundle_answers_for_the_customer_whom_the_request_names(tmp_path: Path
     assert many.headers["content-type"] == "application/jsonlines"
 
 
+@pytest.mark.parametrize(("cache", "status"), [(1, 404), (2**20, 200)])
+def test_a_bundle_keeps_as_many_models_ready_as_it_is_told_to(
+    tmp_path: Path, cache: int, status: int
+) -> None:
+    folder = tmp_path / "model" / "bundle"
+    folder.mkdir(parents=True)
+    artifact = folder / artifact_name("meter-7")
+    artifact.write_bytes(pack(naive_model("meter-7")))
+    (folder / artifact_name("meter-8")).write_bytes(artifact.read_bytes())
+    asked = {"period": 1, "customer_id": "meter-7"}
+    settings = {"FLEETCAST_MODEL_CACHE_BYTES": str(cache), "FLEETCAST_SERVING_WORKERS": "1"}
+
+    with serving(tmp_path, **settings) as server:
+        assert server.client.post("/invocations", json=asked).status_code == 200
+        artifact.unlink()
+        again = server.client.post("/invocations", json=asked)
+
+    assert again.status_code == status
+
+
 def test_a_batch_transform_is_told_what_suits_the_container(tmp_path: Path) -> None:
     with serving(single_model_root(tmp_path), FLEETCAST_SERVING_WORKERS="2") as server:
         told = server.client.get("/execution-parameters").json()
 
-    assert told == {"MaxConcurrentTransforms": 2, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 5}
+    assert told == {"MaxConcurrentTransforms": 2, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 1}
 
 
 def test_without_a_model_a_single_model_container_says_so_and_ends(tmp_path: Path) -> None:
@@ -122,6 +142,20 @@ def test_the_log_says_which_artifact_a_name_stands_for(tmp_path: Path) -> None:
 
     assert "loaded model '8f3a'" in log
     assert "r20260131020000-0a1b2c/meter-7.tar.gz" in log
+
+
+def test_the_log_says_why_a_model_could_not_be_loaded(tmp_path: Path) -> None:
+    settings = {"SAGEMAKER_MULTI_MODEL": "true", "FLEETCAST_MODEL_BUDGET_BYTES": "10"}
+    with serving(tmp_path, **settings) as server:
+        broken = server.load("8f3a", str(tmp_path / "nowhere"))
+        large = server.load("9f3a", lay_out(tmp_path, "m"))
+        log = server.stop()
+
+    assert (broken.status_code, large.status_code) == (422, 507)
+    assert "could not load model '8f3a'" in log
+    assert broken.json()["message"] in log
+    assert "could not load model '9f3a'" in log
+    assert large.json()["message"] in log
 
 
 def test_a_linked_model_file_is_not_followed(tmp_path: Path) -> None:

@@ -1,25 +1,9 @@
 """`python -m fleetcast_serving serve`: the entry point of the serving container."""
 
-import logging
-import os
-import socket
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
-from fleetcast.adapters.opt_ml import ml_root
-from fleetcast.errors import FleetcastError
-from fleetcast_serving.forecasts import inquiry
-from fleetcast_serving.http.multi_model import MultiModel
-from fleetcast_serving.http.single_model import SingleModel
-from fleetcast_serving.metrics.measures import Measures
-from fleetcast_serving.processes.books import keep_books
-from fleetcast_serving.processes.sockets import allow_many_connections, listening
-from fleetcast_serving.processes.supervisor import Supervisor
-from fleetcast_serving.processes.worker import Assemble, Desk, work
-from fleetcast_serving.registry.leases import Leases
-from fleetcast_serving.repository import Models, decode, read_document, read_models
-from fleetcast_serving.settings import ServingSettings
+from fleetcast_serving.processes.signals import hold_signals
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,32 +11,12 @@ def main(arguments: Sequence[str]) -> int:
     if list(arguments) != ["serve"]:
         print("usage: python -m fleetcast_serving serve", file=sys.stderr)
         return 2
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="fleetcast: %(message)s")
-    try:
-        settings = ServingSettings.from_environment(os.environ)
-        # Read before there are several processes, which then share it.
-        models = None if settings.multi_model else read_models(ml_root() / "model")
-        listeners = listening(settings.host, settings.port, settings.workers)
-    except FleetcastError as error:
-        print(f"fleetcast: cannot serve: {error}", file=sys.stderr)
-        return 1
-    allow_many_connections()
-    keep = partial(keep_books, settings, read_document)
-    return Supervisor(keep, partial(work, settings, _assemble(settings, models)), listeners).run()
+    # Before the half second that the imports take: a container's first process never hears of a signal for which
+    # it has no handler, and the threads that libraries start do not take it instead.
+    hold_signals()
+    from fleetcast_serving.container import serve  # noqa: PLC0415 - for this reason
 
-
-def _assemble(settings: ServingSettings, models: Models | None) -> Assemble:
-    async def assemble(keeper: socket.socket, measures: Measures, lost: Callable[[], None]) -> Desk:
-        leases = await Leases(decode, settings.cache_bytes, lost).connect(keeper)
-        in_flight = -(-settings.max_in_flight // settings.workers)
-        if models is None:
-            application = MultiModel(leases, inquiry, measures).application(in_flight)
-        else:
-            single = SingleModel(models, inquiry, leases.ping, measures, settings.workers)
-            application = single.application(in_flight)
-        return Desk(application, leases.report, lambda: len(leases), leases.close)
-
-    return assemble
+    return serve()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qs, unquote_to_bytes
 
 from fleetcast.errors import RequestError
-from fleetcast_serving.errors import BodyTooLarge, Busy, UnsupportedContentType
+from fleetcast_serving.errors import BodyTooLarge, Busy
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -20,8 +20,11 @@ WHOLE_ANSWER = "fleetcast.whole_answer"
 MAX_BODY = 5 * 2**20
 # A client that is still sending does not hear why it was refused, so the rest is read, up to a point.
 _MAX_DRAINED = 10 * MAX_BODY
-# What all unfinished bodies of a worker may take together.
-_MAX_WAITING = 50 * MAX_BODY
+# What all bodies of a worker may take together, from their first byte until they are answered: one thread answers
+# the large ones, and the rest of them wait for it.
+_MAX_HELD = 20 * MAX_BODY
+# Those that are smaller are bounded by how many requests there may be at a time.
+_SMALL = 16 * 1024
 
 
 class ClientGone(Exception):
@@ -42,16 +45,17 @@ class Response(NamedTuple):
 
 
 class Request:
-    """One HTTP request; its body is read when it is asked for."""
+    """One HTTP request; its body is read when it is asked for, and counts until the request is closed."""
 
-    __slots__ = ("_receive", "headers", "scope")
+    __slots__ = ("_held", "_receive", "headers", "scope")
 
-    # Bytes of bodies that have not arrived whole.
-    _waiting = 0
+    # Bytes of all bodies that are arriving or being answered.
+    _all_held = 0
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self._receive = receive
+        self._held = 0
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
 
     @property
@@ -78,60 +82,65 @@ class Request:
         return values[-1] if values else None
 
     async def json_object(self) -> dict[str, Any]:
-        """Return the body, which must be a JSON object.
+        """Return the body, which must be a JSON object, whatever its content type says.
 
         Raises:
             RequestError: it is not; the text says what it is instead.
         """
-        self._check_content_type()
-        return _json_object(await self.body())
+        try:
+            return _json_object(await self.body())
+        finally:
+            self.close()
 
     async def body(self) -> bytes:
-        """Return the body.
+        """Return the body; its bytes count until `close`.
 
         Raises:
             BodyTooLarge: it has more than 5 MB.
-            Busy: others are sending so much that this one would not fit beside.
+            Busy: the bodies of others are so much that this one would not fit beside.
             ClientGone: it never arrived.
         """
         message = await self._receive()
-        if message.get("more_body", False) or message["type"] == "http.disconnect":
-            return await self._long_body(message)
         body: bytes = message.get("body", b"")
-        if len(body) > MAX_BODY:
-            raise BodyTooLarge(f"the body must not be larger than {MAX_BODY} bytes")
+        if message.get("more_body", False) or message["type"] == "http.disconnect" or len(body) > _SMALL:
+            return await self._long_body(message)
         return body
+
+    def close(self) -> None:
+        """Say that the request is answered, or never will be."""
+        Request._all_held -= self._held
+        self._held = 0
 
     async def _long_body(self, message: Message) -> bytes:
         chunks: list[bytes] = []
-        size = kept = 0
-        try:
-            while True:
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size <= MAX_BODY and Request._waiting + len(chunk) <= _MAX_WAITING:
-                    chunks.append(chunk)
-                    kept += len(chunk)
-                    Request._waiting += len(chunk)
-                if not message.get("more_body", False) or size > _MAX_DRAINED:
-                    break
-                message = await self._receive()
-        finally:
-            Request._waiting -= kept
+        size, fits = 0, True
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            fits = fits and size <= MAX_BODY and self._hold(len(chunk))
+            if fits:
+                chunks.append(chunk)
+            else:
+                # It is refused once it has come; what there is of it would only keep others out.
+                chunks.clear()
+                self.close()
+            if not message.get("more_body", False) or size > _MAX_DRAINED:
+                break
+            message = await self._receive()
         if size > MAX_BODY:
             raise BodyTooLarge(f"the body must not be larger than {MAX_BODY} bytes")
-        if kept < size:
-            raise Busy("too many large requests are arriving; try again in a moment")
+        if not fits:
+            raise Busy("too many large requests are being answered; try again in a moment")
         return b"".join(chunks)
 
-    def _check_content_type(self) -> None:
-        given = self.header(b"content-type")
-        kind, _, parameters = given.lower().partition(";")
-        charset = parameters.partition("charset=")[2].strip(' "')
-        if kind.strip() not in ("", "application/json") or charset not in ("", "utf-8", "utf8"):
-            raise UnsupportedContentType(f"the content type must be application/json, not {given!r}")
+    def _hold(self, size: int) -> bool:
+        fits = Request._all_held + size <= _MAX_HELD
+        if fits:
+            self._held += size
+            Request._all_held += size
+        return fits
 
 
 def decoded(segment: bytes) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from fleetcast.errors import RequestError
-from fleetcast_serving.errors import NoSuchPath
+from fleetcast_serving.errors import LoadFailed, NoSuchPath, OutOfMemory
 from fleetcast_serving.http.answering import (
     INLINE_STEPS,
     Answer,
@@ -94,7 +94,9 @@ class MultiModel(Generic[ModelT]):
         return Application(self._invocation, self._at_once, self._routes, self._measures, max_in_flight)
 
     def _invocation(self, path: bytes) -> Handler | None:
-        return self._invoke if path.endswith(_END) and path.startswith(_BEGIN) else None
+        # Longer than both: /models/invoke is a model that is called so.
+        is_one = path.endswith(_END) and path.startswith(_BEGIN) and len(path) >= len(_BEGIN) + len(_END)
+        return self._invoke if is_one else None
 
     def _routes(self, path: tuple[str, ...]) -> Mapping[str, Handler]:
         match path:
@@ -115,9 +117,16 @@ class MultiModel(Generic[ModelT]):
         return self._from_memory(decoded(segment), read_now(body, headers, self._inquiry))
 
     async def _invoke(self, request: Request) -> Response:
+        try:
+            return await self._answered(request)
+        finally:
+            request.close()
+
+    async def _answered(self, request: Request) -> Response:
         segment = request.raw_path[len(_BEGIN) : -len(_END)]
         if b"/" in segment or not segment:
-            raise no_such_path(request.path)
+            # Also what only looks like one: a slash too many is another path.
+            raise NoSuchPath(f"there is no {request.raw_path.decode('latin-1')}")
         inquiry = await read(request, self._inquiry, self._background)
         name = decoded(segment)
         return self._from_memory(name, inquiry) or to_response(await self._answer(name, inquiry))
@@ -149,7 +158,12 @@ class MultiModel(Generic[ModelT]):
     async def _load(self, request: Request) -> Response:
         body = await request.json_object()
         name, url = _text(body, "model_name"), _text(body, "url")
-        await self._models.load(name, url)
+        try:
+            await self._models.load(name, url)
+        except (LoadFailed, OutOfMemory) as error:
+            about = described(request.headers)
+            logger.warning("could not load model %r from %r (%s): %s", name, url, about, error)
+            raise
         logger.info("loaded model %r from %r (%s)", name, url, described(request.headers))
         return Response.of_json(200, _described(name, url))
 

@@ -43,12 +43,17 @@ _RETRY_AFTER = ((b"retry-after", b"1"),)
 
 
 def refusal(error: FleetcastError) -> Response:
-    """Return the answer that an error stands for."""
+    """Return the answer that an error stands for; what is no fault of the caller's is logged with a number."""
     status, code = next((s, c) for kind, s, c in _ANSWERS if isinstance(error, kind))
+    text = str(error)
+    if status == 500:
+        number = secrets.token_hex(8)
+        logger.error("%s %s: %s", code, number, text)
+        text = f"{text}; the log has it as {number}"
     headers = _RETRY_AFTER if status == 503 else ()
     if isinstance(error, MethodNotAllowed):
         headers = ((b"allow", error.allowed.encode()),)
-    return Response(status, problem(code, str(error), getattr(error, "field", None)), headers=headers)
+    return Response(status, problem(code, text, getattr(error, "field", None)), headers=headers)
 
 
 def unexpected(error: Exception, about: str) -> Response:

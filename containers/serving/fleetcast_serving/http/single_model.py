@@ -14,13 +14,14 @@ from fleetcast_serving.http.answering import (
     to_response,
 )
 from fleetcast_serving.http.application import Application, Handler
-from fleetcast_serving.http.messages import MAX_BODY, Request, Response
+from fleetcast_serving.http.messages import Request, Response
 from fleetcast_serving.http.multi_model import no_such_path
 from fleetcast_serving.metrics.measures import Measures
 
 _INVOCATIONS = b"/invocations"
-# SageMaker multiplies the next two, and takes no more than 100 MB.
-_MAX_PAYLOAD_MB = MAX_BODY // 2**20
+# Of the shortest requests, no more than the lines of one body may be.
+_MAX_PAYLOAD_MB = 1
+# SageMaker multiplies the two, and takes no more than 100 MB.
 _MAX_TRANSFORMS = 100 // _MAX_PAYLOAD_MB
 
 BundleT = TypeVar("BundleT")
@@ -33,6 +34,9 @@ class Inquiry(Protocol[BundleIn_contra]):
     @property
     def steps(self) -> int:
         """How much work the answer is."""
+
+    def is_cold(self, bundle: BundleIn_contra) -> bool:
+        """Whether the answer has to wait for a disk."""
 
     def answer_from(self, bundle: BundleIn_contra) -> Answer: ...
 
@@ -62,6 +66,8 @@ class SingleModel(Generic[BundleT]):
         self._measures = measures
         self._workers = workers
         self._background = Background()
+        # Apart from long answers: who only waits for the disk does not wait for them as well.
+        self._reader = Background()
 
     def application(self, max_in_flight: int) -> Application:
         return Application(self._invocation, self._at_once, self._routes, self._measures, max_in_flight)
@@ -85,18 +91,22 @@ class SingleModel(Generic[BundleT]):
         return self._soon(read_now(body, headers, self._inquiry))
 
     async def _invoke(self, request: Request) -> Response:
-        inquiry = await read(request, self._inquiry, self._background)
-        return self._soon(inquiry) or await self._later(inquiry)
+        try:
+            inquiry = await read(request, self._inquiry, self._background)
+            return self._soon(inquiry) or await self._later(inquiry)
+        finally:
+            request.close()
 
     def _soon(self, inquiry: Inquiry[BundleT]) -> Response | None:
-        if inquiry.steps > INLINE_STEPS:
+        if inquiry.steps > INLINE_STEPS or inquiry.is_cold(self._bundle):
             return None
         self._measures.hits += 1
         return to_response(inquiry.answer_from(self._bundle))
 
     async def _later(self, inquiry: Inquiry[BundleT]) -> Response:
         self._measures.hits += 1
-        return to_response(await self._background.run(lambda: inquiry.answer_from(self._bundle)))
+        thread = self._background if inquiry.steps > INLINE_STEPS else self._reader
+        return to_response(await thread.run(lambda: inquiry.answer_from(self._bundle)))
 
     async def _ping(self, _request: Request) -> Response:
         await self._check()

@@ -31,7 +31,8 @@ class Measures:
         misses: invocations that had to wait for the keeper to hand the model over.
         client_errors: answers of 400 to 499.
         server_errors: answers from 500.
-        latencies: invocations by bucket of time, from the first byte of the request's end to the end of its answer.
+        latencies: invocations by bucket of time, from the end of a request's head until its answer is handed
+            to the kernel, refusals among them.
     """
 
     __slots__ = ("client_errors", "hits", "latencies", "misses", "server_errors")

@@ -1,5 +1,6 @@
 """The listening sockets: one per worker on the same port, between which the kernel spreads the connections."""
 
+import contextlib
 import resource
 import socket
 
@@ -29,7 +30,9 @@ def listening(host: str, port: int, number: int) -> list[socket.socket]:
 def allow_many_connections() -> None:
     """Raise the limit of open files as far as this process may: each connection is one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # macOS names no limit and yet has one.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _bound(host: str, port: int, *, shared: bool) -> socket.socket:

@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 
 from fleetcast_serving.processes.books import AGAIN, FIRST
 from fleetcast_serving.processes.output import say
+from fleetcast_serving.processes.signals import WATCHED, hold_signals
 
-_WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM)
 # SageMaker kills 30 seconds after SIGTERM; workers end by themselves before this.
 _STOP_SECONDS = 28
-_KEEPER_SECONDS = 2
 # A worker that dies so soon, so often, would do so for ever.
 _SOON_SECONDS = 1.0
 _MOST_SOON = 5
@@ -37,14 +36,22 @@ class Supervisor:
             socket, and its end is the end.
         work: a worker's process, given its listening socket and its socket to the keeper.
         listeners: one socket for each worker.
+        soon_seconds: a worker that dies within this time has not really started.
     """
 
-    def __init__(self, keep: Keep, work: Work, listeners: Sequence[socket.socket]) -> None:
+    def __init__(
+        self,
+        keep: Keep,
+        work: Work,
+        listeners: Sequence[socket.socket],
+        soon_seconds: float = _SOON_SECONDS,
+    ) -> None:
         self._keep = keep
         self._work = work
         self._listeners = list(listeners)
         self._workers: dict[int, int] = {}
         self._started: dict[int, float] = {}
+        self._soon_seconds = soon_seconds
         self._died_soon = 0
         self._keeper = 0
         self._control: socket.socket
@@ -54,7 +61,7 @@ class Supervisor:
     def run(self) -> int:
         """Run until SIGTERM, or until nothing can be served any more, and return the exit code."""
         # Blocked rather than handled: they are waited for below, and a child gets them once it is ready.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+        hold_signals()
         # What was imported stays: no collector writes to its pages, and all processes share them.
         gc.freeze()
         self._control, keepers = socket.socketpair()
@@ -63,8 +70,9 @@ class Supervisor:
         for slot in range(len(self._listeners)):
             self._start(slot, FIRST)
         say(f"serving on {_address(self._listeners[0])}")
-        while self._keeper:
-            self._on_signal(signal.sigwait(_WATCHED))
+        # The container ends with its first process, so this one leaves last.
+        while self._keeper or self._workers:
+            self._on_signal(signal.sigwait(WATCHED))
         return self._code
 
     def _start(self, slot: int, occasion: bytes) -> None:
@@ -121,24 +129,28 @@ class Supervisor:
         lived = time.monotonic() - self._started.pop(pid)
         if not self._stopping:
             say(f"worker {pid} ended with {code}; starting it again")
-            self._died_soon = self._died_soon + 1 if lived < _SOON_SECONDS else 0
+            self._died_soon = self._died_soon + 1 if lived < self._soon_seconds else 0
             if self._died_soon < _MOST_SOON:
                 self._start(slot, AGAIN)
                 return
             say("workers end as soon as they start; giving up")
             self._code = 1
             self._stop()
+        elif code:
+            say(f"worker {pid} ended with {code} before it had answered everything")
+            self._code = 1
         if not self._workers:
             self._control.close()
-            signal.setitimer(signal.ITIMER_REAL, _KEEPER_SECONDS)
 
     def _on_keeper_ended(self, code: int) -> None:
         self._keeper = 0
-        if not self._stopping:
+        if not self._stopping or self._workers:
             # Nobody knows any more which models are loaded. SageMaker starts a container that ended again.
             say(f"the keeper ended with {code}; nothing can be served")
-            self._code = 1
+            self._stopping = True
             self._kill()
+        elif code:
+            self._code = 1
 
     def _stop(self) -> None:
         if self._stopping:
@@ -154,6 +166,7 @@ class Supervisor:
             self._control.close()
 
     def _kill(self) -> None:
+        self._code = 1
         for pid in (*self._workers, self._keeper):
             if pid:
                 os.kill(pid, signal.SIGKILL)

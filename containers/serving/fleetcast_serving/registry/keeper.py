@@ -54,7 +54,7 @@ class Keeper:
         self._report = report
         self._count = count
         self._threads = ThreadPoolExecutor(_READERS, "read")
-        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._loading: dict[str, tuple[str, asyncio.Task[None]]] = {}
         self._held: dict[Link, dict[int, Entry]] = {}
         self._recalls: dict[int, _Recall] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -124,11 +124,20 @@ class Keeper:
     async def _load(self, name: str, url: str) -> None:
         self._catalog.check_absent(name)
         while name in self._loading:
-            # Whoever waits for a load that fails hears why.
-            await asyncio.shield(self._loading[name])
+            await self._watch(*self._loading[name], url)
             self._catalog.check_absent(name)
-        task = self._loading[name] = asyncio.create_task(self._take_in(name, url))
+        task = asyncio.create_task(self._take_in(name, url))
+        self._loading[name] = url, task
         await task
+
+    @staticmethod
+    async def _watch(other: str, loading: asyncio.Task[None], url: str) -> None:
+        """Wait for another load of the same name; whoever wants the same url hears why it fails."""
+        try:
+            await asyncio.shield(loading)
+        except Exception:
+            if other == url:
+                raise
 
     async def _take_in(self, name: str, url: str) -> None:
         try:

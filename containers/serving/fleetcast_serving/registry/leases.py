@@ -165,7 +165,13 @@ class Leases(Generic[ModelT]):
         else:
             self._awaited[name] = [answer]
             self._send(Kind.LEASE, name.encode(), lambda kind, body: self._leased(name, kind, body))
-        return await answer
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and not answer.exception():
+                # It came, but nobody is left to give it back.
+                self.release(answer.result())
+            raise
 
     def release(self, lease: Lease[ModelT]) -> None:
         lease.running -= 1

@@ -68,7 +68,9 @@ class Link(asyncio.Protocol):
         self._rest = data[begin:]
 
     def send(self, number: int, kind: Kind, body: bytes = b"") -> None:
-        self._transport.write(_HEAD.pack(len(body), number, kind) + body)
+        # A call may be answered after its caller has died; whoever lost a link hears of that elsewhere.
+        if not self._transport.is_closing():
+            self._transport.write(_HEAD.pack(len(body), number, kind) + body)
 
     def close(self) -> None:
         self._transport.close()

@@ -46,6 +46,9 @@ class Models(Protocol):
     def is_cold(self, customer_id: str | None) -> bool:
         """Whether a file has to be read for it."""
 
+    def __len__(self) -> int:
+        """How many are decoded."""
+
 
 def read_models(folder: Path, budget_bytes: int = _BUDGET_BYTES) -> Models:
     """Return what is in the folder: `model.json`, or a folder `bundle` of artifacts.
@@ -86,6 +89,9 @@ class _OneModel:
     def is_cold(self, customer_id: str | None) -> bool:  # noqa: ARG002 - whoever it is
         return False
 
+    def __len__(self) -> int:
+        return 1
+
 
 class Bundle:
     """A folder of artifacts, of which those used last are kept decoded. Threads may share it."""
@@ -116,6 +122,9 @@ class Bundle:
 
     def is_cold(self, customer_id: str | None) -> bool:
         return customer_id is not None and customer_id not in self._decoded
+
+    def __len__(self) -> int:
+        return len(self._decoded)
 
     def _keep(self, model: ServedModel) -> None:
         former = self._decoded.pop(model.customer_id, None)
