@@ -169,11 +169,8 @@ class Connection(Shortcut):
         self._refuse(400, "InvalidRequest", f"this is not HTTP: {msg}")
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Answer as if no other protocol had been offered, but once: the parser reads nothing behind such a head."""
-        if any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers):
-            self._refuse(400, "InvalidRequest", "HTTP/1.1 is all there is; offer no upgrade with a body")
-        else:
-            self.cycle.keep_alive = False
+        # Of CONNECT: what follows is not HTTP.
+        self._conclude(b"", is_refused=False)
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         body = problem(code, message)
