@@ -169,18 +169,18 @@ def test_a_small_head_that_ends_in_another_piece_is_read() -> None:
 
 def test_each_request_has_its_own_time_to_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packets that each end within a request, for much longer than one request may take."""
-    monkeypatch.setattr(Connection, "read_seconds", 0.3)
+    monkeypatch.setattr(Connection, "read_seconds", 0.7)
 
     async def scenario() -> None:
         async with visit() as guest:
-            stream = post() * 20 + post(b"1", b"connection: close")
+            stream = post() * 50 + post(b"1", b"connection: close")
             size = len(post())
             await guest.send(stream[:5])
             for begin in range(5, len(stream), size):
                 await guest.send(stream[begin : begin + size])
                 await asyncio.sleep(0.03)
 
-            assert await guest.statuses() == [200] * 21
+            assert await guest.statuses() == [200] * 51
 
     run(scenario)
 
@@ -227,7 +227,7 @@ def test_a_client_that_has_said_everything_gets_its_answers(sent: bytes, statuse
 
 
 def test_a_client_that_reads_slowly_gets_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Connection, "write_seconds", 0.3)
+    monkeypatch.setattr(Connection, "write_seconds", 0.8)
     size = 10 * 2**20
 
     async def scenario() -> None:
@@ -238,7 +238,7 @@ def test_a_client_that_reads_slowly_gets_its_answer(monkeypatch: pytest.MonkeyPa
                 got = len(await guest.read(2**18))
                 assert got, f"cut after {found} bytes"
                 found += got
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.04)
 
     run(scenario)
 
