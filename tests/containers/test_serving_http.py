@@ -200,6 +200,49 @@ def test_while_it_drains_every_answer_closes_its_connection() -> None:
     assert asked(application, "POST", "/models/m/invoke").headers["connection"] == "close"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/models/m/invoke", 503),
+        ("GET", "/models/m/invoke", 405),
+        ("GET", "/models", 200),
+        ("GET", "/models/m", 200),
+        ("DELETE", "/models/m", 200),
+    ],
+)
+def test_only_invocations_are_limited(method: str, path: str, status: int) -> None:
+    """A container that has much to do can still be told to load and to unload."""
+    application = MultiModel(ToyModels(), lambda *_: ToyInquiry(ToyAnswer), Measures()).application(
+        max_in_flight=0
+    )
+
+    assert asked(application, method, path).status_code == status
+
+
+def test_whoever_manages_takes_no_place_of_an_invocation() -> None:
+    class Slow(ToyModels):
+        async def ping(self) -> None:
+            asked_for.set()
+            await asyncio.Event().wait()
+
+    async def scenario() -> int:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(application), base_url="http://c"
+        ) as client:
+            ping = asyncio.create_task(client.get("/ping"))
+            await asked_for.wait()
+            answer = await client.post("/models/m/invoke", content=b"{}")
+            ping.cancel()
+            return answer.status_code
+
+    asked_for = asyncio.Event()
+    application = MultiModel(Slow(), lambda *_: ToyInquiry(ToyAnswer), Measures()).application(
+        max_in_flight=1
+    )
+
+    assert asyncio.run(scenario()) == 200
+
+
 def test_invocations_are_timed_and_errors_counted() -> None:
     measures = Measures()
     application = multi(measures=measures)

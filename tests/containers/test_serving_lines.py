@@ -97,7 +97,7 @@ def test_lines_whose_answers_are_long_end_before_the_memory_does() -> None:
 
 def test_lines_that_take_too_long_are_told_so_before_the_platform_gives_up() -> None:
     """Then all would be lost, also those that were answered."""
-    moments = iter([100.0, 100.0, 140.0, 140.1, 200.0])
+    moments = iter([100.0, 100.0, 120.0, 120.1, 200.0])
 
     answers = answer_lines(
         b'{"period": 1}\n' * 4, FIELDS, lambda request: document_of(MODEL, request), lambda: next(moments)
@@ -105,7 +105,7 @@ def test_lines_that_take_too_long_are_told_so_before_the_platform_gives_up() -> 
 
     assert [json.loads(line).get("message") for line in answers] == [
         *(None, None),
-        *["the lines of one body may take 40 seconds together; send this one in another"] * 2,
+        *["the lines of one body may take 20 seconds together; send this one in another"] * 2,
     ]
 
 

@@ -13,8 +13,8 @@ from fleetcast_serving.forecasts.documents import Document, to_json
 MAX_STEPS = 250_000
 # Those with components take as many as they have names.
 MAX_BYTES = 64_000_000
-# SageMaker gives up after 60 s, and then all of them are lost.
-MAX_SECONDS = 40
+# SageMaker gives up after 60 s, and a container that ends after 25: then all of them would be lost.
+MAX_SECONDS = 20
 # A megabyte of the shortest requests; even a line that is refused takes time, and has an answer.
 MAX_LINES = 100_000
 

@@ -21,8 +21,6 @@ from fleetcast_serving.metrics.measures import Measures, bucket
 
 TARGET_MODEL = b"x-amzn-sagemaker-target-model"
 _CUSTOM_ATTRIBUTES = b"x-amzn-sagemaker-custom-attributes"
-# A container that has much to do is healthy, and SageMaker must hear so.
-_PING = b"/ping"
 _CLOSE = (b"connection", b"close")
 # What a URL may have besides its path, and what it must not have at all.
 _UNUSUAL = re.compile(rb"[^!-~]|[?#]")
@@ -43,7 +41,7 @@ class Application:
         at_once: returns the answer to an invocation that has to wait for nothing, or None.
         routes: returns the handlers of any other path by method, or raises NoSuchPath.
         measures: what is counted.
-        max_in_flight: requests at a time.
+        max_in_flight: invocations at a time.
 
     Attributes:
         draining: connections are closed with their next answer, because the container is about to end.
@@ -64,14 +62,10 @@ class Application:
         began = perf_counter()
         request = Request(scope, receive)
         handler = self._invocation(scope["raw_path"]) if scope["method"] == "POST" else None
-        # Up to its answer only: a client that does not read what it asked for takes nobody's place.
-        self._in_flight += 1
         try:
             response = await self._answer(request, handler)
         except ClientGone:
             return
-        finally:
-            self._in_flight -= 1
         await self._send(request, response, send)
         if handler is not None:
             self._took(began)
@@ -101,13 +95,24 @@ class Application:
 
     async def _answer(self, request: Request, handler: Handler | None) -> Response:
         try:
-            if self._in_flight > self._max_in_flight and request.raw_path != _PING:
-                raise Busy(f"{self._max_in_flight} requests are being answered; try again in a moment")  # noqa: TRY301
-            return await (handler or self._managing(request))(request)
+            # A container that has much to do is healthy, and takes models in and out: only invocations are limited.
+            if handler is None:
+                return await self._managing(request)(request)
+            return await self._invoke(request, handler)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             return self._failed(error, request.headers)
+
+    async def _invoke(self, request: Request, handler: Handler) -> Response:
+        if self._in_flight >= self._max_in_flight:
+            raise Busy(f"{self._max_in_flight} requests are being answered; try again in a moment")
+        # Up to its answer only: a client that does not read what it asked for takes nobody's place.
+        self._in_flight += 1
+        try:
+            return await handler(request)
+        finally:
+            self._in_flight -= 1
 
     def _failed(self, error: Exception, headers: Mapping[bytes, bytes]) -> Response:
         response = _apology(error, headers)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from httptools import parse_url
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from fleetcast_serving.http.messages import WHOLE_ANSWER
@@ -14,8 +15,6 @@ from fleetcast_serving.http.shortcut import Shortcut, written
 # A request's line and headers, of which SageMaker's own take one or two kilobytes. So much is always read, and never
 # twice as much.
 MAX_HEAD = 16 * 1024
-# Whoever has not read a byte of its answer for so long does not want it.
-_WRITE_SECONDS = 60.0
 _CLOSE = (b"connection", b"close")
 
 
@@ -28,11 +27,17 @@ class Connection(Shortcut):
     read_seconds = 30.0
     """Within this time from its first byte a request must have arrived; set once, before anybody connects."""
 
+    write_seconds = 60.0
+    """Whoever has read nothing of its answer for so long does not want it."""
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
         self._head = 0
+        self._arriving: object = None
+        # What is still to be said once earlier requests have their answers; nothing is read any more.
+        self._last_word: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -42,10 +47,13 @@ class Connection(Shortcut):
     def connection_lost(self, exc: Exception | None) -> None:
         self._unset_keepalive_if_required()
         self._stop_waiting()
+        self._stop_watching()
         self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._last_word is not None:
+            return
         if len(data) > MAX_HEAD:
             self._receive_in_pieces(data)
             return
@@ -66,7 +74,9 @@ class Connection(Shortcut):
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        if self._reading is None:
+        if self._reading is None or self._arriving is not self.scope:
+            self._stop_waiting()
+            self._arriving = self.scope
             self._reading = self.loop.call_later(self.read_seconds, self._on_slow)
             self._head = 0  # a piece that ends within a head may have begun with other requests
         elif self._is_within_head():
@@ -79,9 +89,6 @@ class Connection(Shortcut):
         if self.flow.read_paused:
             # It is us who do not read: an earlier request of this connection is still being answered.
             self._reading = self.loop.call_later(self.read_seconds, self._on_slow)
-        elif not self._is_within_head() and self.cycle.response_complete:
-            # Answered before its body had come.
-            self.transport.close()
         else:
             text = f"the request did not arrive within {self.read_seconds:g} s"
             self._refuse(408, "RequestTimeout", text)
@@ -90,52 +97,124 @@ class Connection(Shortcut):
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
+        self._arriving = None
 
     def _is_within_head(self) -> bool:
         return self.scope is None or "method" not in self.scope
 
     def hand_over(self) -> None:
+        if not self.url.startswith(b"/"):
+            self.url = _with_path(self.url)
         super().hand_over()
         # Of this request: a pipelined one may follow before it is answered.
         self.scope["extensions"] = {WHOLE_ANSWER: partial(_answer, self.cycle)}  # type: ignore[dict-item]
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer what has arrived; a client that has said everything may still listen."""
+        if self._last_word is None:
+            self._conclude(b"", is_refused=not self.arrived)
+        return not self.transport.is_closing()
+
+    def shutdown(self) -> None:
+        """Close, unless a request is arriving or being answered: while the container drains, its answer closes."""
+        if self._reading is None or not self._is_within_head():
+            super().shutdown()
+            self._watch_rest()
+
+    def on_response_complete(self) -> None:
+        was_last = not self.pipeline
+        super().on_response_complete()
+        if was_last and self._last_word is not None and not self.transport.is_closing():
+            self._say_last(self._last_word)
+        self._watch_rest()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._watch_rest()
+
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._writing = self.loop.call_later(_WRITE_SECONDS, self.transport.abort)
+        self._watch(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
+        if not self.transport.is_closing():
+            self._stop_watching()
+        super().resume_writing()
+
+    def _watch_rest(self) -> None:
+        # A transport that is closing first sends what it has, and waits for that for ever.
+        if self._writing is None and self.transport.is_closing():
+            unread = self.transport.get_write_buffer_size()
+            if unread:
+                self._watch(unread)
+
+    def _watch(self, unread: int) -> None:
+        self._stop_watching()
+        self._writing = self.loop.call_later(self.write_seconds, self._on_unread, unread)
+
+    def _on_unread(self, before: int) -> None:
+        unread = self.transport.get_write_buffer_size()
+        if unread < before:
+            self._watch(unread)
+        else:
+            self.transport.abort()
+
+    def _stop_watching(self) -> None:
         if self._writing is not None:
             self._writing.cancel()
             self._writing = None
-        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         # The parser has given up: what follows on this connection cannot be told apart any more.
         self._refuse(400, "InvalidRequest", f"this is not HTTP: {msg}")
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Answer as if no other protocol had been offered, but once: the parser reads nothing behind such a head."""
-        if any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers):
-            self._refuse(400, "InvalidRequest", "HTTP/1.1 is all there is; offer no upgrade with a body")
-        else:
-            self.cycle.keep_alive = False
+        # Of CONNECT: what follows is not HTTP.
+        self._conclude(b"", is_refused=False)
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        self._stop_waiting()
-        if not self._owes_answers():
-            body = problem(code, message)
-            fields = (
-                (b"content-type", b"application/json"),
-                _CLOSE,
-                (b"content-length", b"%d" % len(body)),
-            )
-            self.transport.write(written(status, fields, body))
-        self.transport.close()
+        body = problem(code, message)
+        fields = (
+            (b"content-type", b"application/json"),
+            _CLOSE,
+            (b"content-length", b"%d" % len(body)),
+        )
+        self._conclude(written(status, fields, body), is_refused=True)
 
-    def _owes_answers(self) -> bool:
-        """Whether an earlier request of this connection has none yet, and would take this refusal for it."""
-        within_head = self._is_within_head() and self.cycle is not None
-        return bool(self.pipeline) or (within_head and not self.cycle.response_complete)
+    def _conclude(self, last_word: bytes, *, is_refused: bool) -> None:
+        """Read nothing more, and close after the answers to earlier requests, which would take this for theirs.
+
+        Args:
+            last_word: what is said after them.
+            is_refused: the request that came last gets nothing else.
+        """
+        self._stop_waiting()
+        self._unset_keepalive_if_required()
+        owes = self.cycle is not None and not self.cycle.response_complete
+        if is_refused and self.cycle is not None and self.cycle.scope is self.scope:
+            # Whatever is queued waits for one that is being answered.
+            owes = bool(self.pipeline)
+            if owes:
+                self.pipeline.popleft()
+            elif self.cycle.response_complete:
+                last_word = b""  # it was answered before it had arrived
+        self._last_word = last_word
+        if not owes:
+            self._say_last(last_word)
+
+    def _say_last(self, last_word: bytes) -> None:
+        if last_word:
+            self.transport.write(last_word)
+        self.transport.close()
+        self._watch_rest()
+
+
+def _with_path(url: bytes) -> bytes:
+    """Return a URL that names a host, and may lack a path, as one that has a path."""
+    parsed = parse_url(url)
+    if parsed.path is not None:
+        return url
+    return b"/" if parsed.query is None else b"/?" + parsed.query
 
 
 async def _answer(

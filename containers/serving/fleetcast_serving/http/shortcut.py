@@ -24,20 +24,39 @@ class Shortcut(HttpToolsProtocol):
         self.arrived = False
         self._at_once = self.app.at_once
         self._is_first = True
+        self._is_offer = False
         self._body: bytes | None = None
         self._answered = 0.0
 
     def data_received(self, data: bytes) -> None:
         # One at a time: whoever sends a hundred requests in one packet lets others in between.
         self._is_first = True
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
-        except httptools.HttpParserUpgrade:
-            self._unsupported_upgrade_warning()
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+            except httptools.HttpParserUpgrade as end:
+                if self._is_offer:
+                    data = self._without_offer() + data[end.args[0] :]
+                    continue
+                self._unsupported_upgrade_warning()
+            break
         if self._body is not None and not self.transport.is_closing():
             self.hand_over()
+
+    def _without_offer(self) -> bytes:
+        """Return the head of a request that offers another protocol as if it did not, for a parser that reads on."""
+        self._is_offer = False
+        line = b"%b %b HTTP/%b\r\n" % (
+            self.parser.get_method(),
+            self.url,
+            self.parser.get_http_version().encode(),
+        )
+        fields = b"".join([b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade"])
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return line + fields + b"\r\n"
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -46,6 +65,8 @@ class Shortcut(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._is_first and self._is_plain() and (self.cycle is None or self.cycle.response_complete):
             self._body = b""
+        elif self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._is_offer = True
         else:
             self.hand_over()
 
@@ -75,6 +96,8 @@ class Shortcut(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self.arrived = True
+        if self._is_offer:
+            return
         if self._body is None:
             super().on_message_complete()
         elif not self._is_answered(self._body):

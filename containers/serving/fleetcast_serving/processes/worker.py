@@ -23,8 +23,9 @@ from fleetcast_serving.settings import ServingSettings
 
 # SageMaker kills 30 seconds after SIGTERM, and an answer may take its time until then.
 DRAIN_SECONDS = 25
-# So long after SIGTERM connections are still answered, each once: whoever is just about to ask gets an answer.
-_FAREWELL_SECONDS = 0.5
+# So long after SIGTERM connections on which nothing comes stay open, each for one more answer: whoever is just about to
+# ask gets one.
+_FAREWELL_SECONDS = 3.0
 _TICKS_PER_REPORT = 10
 # The thread that makes long answers hands the processor back soon when a request waits.
 _SWITCH_SECONDS = 0.001
