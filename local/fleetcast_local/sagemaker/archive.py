@@ -19,8 +19,9 @@ _OVERHEAD = _MAX_MEMBERS * 4 * tarfile.BLOCKSIZE
 # before it lets anybody look.
 _MAX_HEADERS = 1 << 18
 _COPIED = 1 << 16
+_LONG_HEADERS = "one of its headers is larger than any name or attribute needs"
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-_DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError, RecursionError)
+_DAMAGED = (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, OverflowError)
 
 
 class _Refused(Exception):
@@ -65,6 +66,9 @@ def _extract(archive: Path, content: Path, limit: int, uri: str) -> None:
             unzipped.finish()
     except _Refused as error:
         raise TransferError(f"{failed}: {error}") from error
+    except RecursionError as error:
+        # tarfile calls itself for a header that follows a header; how often it may is not ours to say.
+        raise TransferError(f"{failed}: {_LONG_HEADERS}") from error
     except _DAMAGED as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             raise TransferError(f"{failed}: the instance's disk is full ({error.strerror})") from error
@@ -125,7 +129,7 @@ class _Bounded(gzip.GzipFile):
 
     def read(self, size: int | None = -1) -> bytes:
         if size is None or not 0 <= size <= self._allowed:
-            raise _Refused("one of its headers is larger than any name or attribute needs")
+            raise _Refused(_LONG_HEADERS)
         self._allowed -= size
         self._last = self._bounded_read(size)
         return self._last
