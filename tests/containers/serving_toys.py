@@ -1,10 +1,17 @@
 """Models that say what a test wants them to, behind the real HTTP part."""
 
+import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
 
 from fleetcast_serving.errors import KeeperGone
 from fleetcast_serving.http.application import Application
+from fleetcast_serving.http.connection import Connection
 from fleetcast_serving.http.multi_model import MultiModel
 from fleetcast_serving.http.single_model import SingleModel
 from fleetcast_serving.metrics.measures import Measures
@@ -76,3 +83,20 @@ def single(say: Callable[[], ToyAnswer], steps: int) -> Application:
 
     contract = SingleModel("bundle", lambda *_: ToyInquiry(say, steps), ping, Measures(), workers=2)
     return contract.application(max_in_flight=10)
+
+
+async def connected(application: Any, idle: float) -> tuple[socket.socket, asyncio.BaseTransport]:
+    """Return the client's end of a connection to an application, and what the container holds of its own end."""
+    config = uvicorn.Config(
+        application,
+        http=Connection,
+        ws="none",
+        interface="asgi3",
+        log_config=None,
+        proxy_headers=False,
+        timeout_keep_alive=idle,  # type: ignore[arg-type]
+    )
+    ours, theirs = socket.socketpair()
+    loop = asyncio.get_running_loop()
+    _, host = await loop.connect_accepted_socket(lambda: Connection(config, ServerState(), {}), theirs)
+    return ours, host

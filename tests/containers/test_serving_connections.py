@@ -9,11 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-import uvicorn
 import uvloop
 from tests.containers.serving_support import PATIENCE
-from tests.containers.serving_toys import ToyAnswer, ToyInquiry, ToyModels
-from uvicorn.server import ServerState
+from tests.containers.serving_toys import ToyAnswer, ToyInquiry, ToyModels, connected
 
 from fleetcast_serving.http.connection import MAX_HEAD, Connection
 from fleetcast_serving.http.multi_model import MultiModel
@@ -79,19 +77,9 @@ async def visit(answer: Callable[[bytes], bytes] = bytes, idle: float = PATIENCE
 
         return ToyInquiry(say, int(body))
 
-    config = uvicorn.Config(
-        MultiModel(ToyModels(), inquiry, Measures()).application(max_in_flight=10),
-        http=Connection,
-        ws="none",
-        interface="asgi3",
-        log_config=None,
-        proxy_headers=False,
-        timeout_keep_alive=idle,  # type: ignore[arg-type]
-    )
-    ours, theirs = socket.socketpair()
+    application = MultiModel(ToyModels(), inquiry, Measures()).application(max_in_flight=10)
+    ours, host = await connected(application, idle)
     ours.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-    loop = asyncio.get_running_loop()
-    _, host = await loop.connect_accepted_socket(lambda: Connection(config, ServerState(), {}), theirs)
     with ours:
         yield Visit(ours, host, may_answer)
     may_answer.set()

@@ -2,21 +2,17 @@
 
 import asyncio
 import re
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import uvicorn
 import uvloop
 from tests.containers.serving_support import PATIENCE
-from tests.containers.serving_toys import ToyAnswer, ToyInquiry, ToyModels
-from uvicorn.server import ServerState
+from tests.containers.serving_toys import ToyAnswer, ToyInquiry, ToyModels, connected
 
 from fleetcast.errors import RequestError
 from fleetcast_serving.http.application import Application
-from fleetcast_serving.http.connection import Connection
 from fleetcast_serving.http.multi_model import MultiModel
 from fleetcast_serving.metrics.measures import Measures
 
@@ -71,18 +67,7 @@ def exchanged(packets: Sequence[bytes], *, with_shortcut: bool = True, idle: flo
     front = Front(application, with_shortcut)
 
     async def exchange() -> bytes:
-        ours, theirs = socket.socketpair()
-        config = uvicorn.Config(
-            front,
-            http=Connection,
-            ws="none",
-            interface="asgi3",
-            log_config=None,
-            proxy_headers=False,
-            timeout_keep_alive=idle,  # type: ignore[arg-type]
-        )
-        loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(lambda: Connection(config, ServerState(), {}), theirs)
+        ours, _ = await connected(front, idle)
         reader, writer = await asyncio.open_unix_connection(sock=ours)
         for packet in packets:
             writer.write(packet)
